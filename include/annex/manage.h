@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The management channel: the domain's second serial port (0x2f8 in the VMM, type='pty' in
+ * libvirt). One request line, one answer line, both ended by \n.
+ *
+ *   request  annex/1 ID COMMAND [ARGUMENT]     ID: 1..16 of [0-9a-zA-Z]
+ *   answer   {"annex":1,"id":"ID","ok":true,"result":{...}}
+ *            {"annex":1,"id":"ID","ok":false,"error":"text"}
+ *
+ * A reader skips lines that are not JSON or carry another id. The VMM drops request lines longer
+ * than MANAGE_REQUEST_MAX; an answer never exceeds MANAGE_ANSWER_MAX.
+ *
+ * Commands and their results:
+ *   status     {"version":S,"uptime_ns":N,"state":"booting|running|stalled|stopped","reason":S,
+ *               "cpus":N,"far":{"base":N,"pages":N,"zero":N,"remote":N,"filling":N,"resident":N,
+ *               "unsettled":N,"victim_clean":N,"victim_dirty":N,"cleaning":N,"moving":N},
+ *               "frames":{"total":N,"free":N,"low":N,"high":N},
+ *               "extents":{"total":N,"leased":N,"lost":N},"pinned_bytes":N,"vmm_bytes":N,
+ *               "servers":[{"name":S,"address":S,"state":S,"since_ns":N,"rtt_ns":N,"mtu":N,
+ *               "reconnects":N}]}
+ *   counters   {"far":{NAME:N,...},"fabric":{NAME:N,...},"nic":{NAME:N,...},
+ *               "virt":{NAME:N,...},"service":{NAME:N,...}}
+ *   histogram  {"remote":{STAGE:H,...},"zero":{STAGE:H},"victim":{STAGE:H}}; stages queue, wire,
+ *               map, total; H = {"count":N,"p50":N,"p99":N,"p999":N,"max":N}, times in ns
+ *   log [N]    {"next":N,"lines":[S,...]} from line number N (default: oldest kept); as many as fit
+ */
+#ifndef ANNEX_MANAGE_H
+#define ANNEX_MANAGE_H
+
+#define MANAGE_VERSION     1
+#define MANAGE_REQUEST_MAX 128
+#define MANAGE_ANSWER_MAX  4096
+#define MANAGE_ID_MAX      16
+
+#endif

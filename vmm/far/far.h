@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The far-memory engine as the service loop sees it. One caller, the service core; nothing here
+ * blocks, allocates or takes a lock. Time is handed in (ns, monotonic), so that the host build runs
+ * it in simulated time.
+ */
+#ifndef ANNEX_FAR_H
+#define ANNEX_FAR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "far/mailbox.h"
+#include "lib/histogram.h"
+#include "slat/format.h"
+#include "slat/shootdown.h"
+
+struct session;
+struct far;
+
+#define FAR_SERVERS          4u
+#define FAR_RANGES           4u
+#define FAR_FRAMES_PER_CPU   128u /* the pcache's floor (architecture section 4) */
+#define FAR_BYTES_PER_FRAME  32u
+#define FAR_STALL_HOLD_NS    5000000000ull /* after this all vCPUs are held together */
+
+/* Local RAM of the pcache: page-aligned, reachable at `memory`, known to the SLAT as `hpa`. */
+struct far_range {
+	void *memory;
+	uint64_t hpa;
+	uint32_t frames;
+};
+
+struct far_config {
+	struct slat_window window;
+	struct shootdown *shootdown;
+	struct mailbox *mailbox; /* [cpus] */
+	unsigned cpus;
+	struct far_range range[FAR_RANGES];
+	unsigned ranges;
+	struct session *server[FAR_SERVERS]; /* extent i stands on server i % servers */
+	unsigned servers;
+	void *tables; /* far_tables_size() bytes, page-aligned, any content */
+};
+
+/* Pages by state; their sum is the window's size at any time. */
+struct far_states {
+	uint64_t zero, remote, filling, resident, unsettled, victim_clean, victim_dirty, cleaning,
+		moving;
+};
+
+/* Counters only grow. X(name, what it counts). */
+#define FAR_COUNTERS(X)                                                                            \
+	X(faults, "mailboxes served")                                                              \
+	X(fault_present, "faults on a page that another had mapped meanwhile")                     \
+	X(zero_fills, "first touches answered with a zeroed frame")                                \
+	X(victim_hits, "faults answered by taking a victim or unsettled page back")                \
+	X(remote_fills, "faults answered by an RDMA READ")                                         \
+	X(fill_joined, "faults that joined a fill under way")                                      \
+	X(fill_retries, "fills started again after an error or a lost queue pair")                 \
+	X(fill_corrupt, "fills whose CRC32C was not the entry's")                                  \
+	X(fault_waits, "faults that found no free frame")                                          \
+	X(write_unprotects, "writes to a page being cleaned")                                      \
+	X(evictions, "resident pages unmapped by reclaim")                                         \
+	X(clean_drops, "clean victims whose frame was taken")                                      \
+	X(batches, "shootdowns of reclaim and cleaning")                                           \
+	X(writebacks, "WRITEs sent for dirty pages")                                               \
+	X(writeback_acks, "WRITEs acknowledged")                                                   \
+	X(writeback_stale, "acknowledgements of an older generation")                              \
+	X(writeback_retries, "WRITEs sent again after a lost queue pair")                          \
+	X(zero_elided, "dirty pages found all-zero, nothing sent")                                 \
+	X(cleanings, "resident pages written back in place")                                       \
+	X(leases, "extents leased")                                                                \
+	X(stalls, "times that a fault had to wait for an absent server")
+
+struct far_counters {
+#define X(name, text) uint64_t name;
+	FAR_COUNTERS(X)
+#undef X
+};
+
+enum far_stage {
+	FAR_STAGE_QUEUE, /* posted by the vCPU -> taken by the service core */
+	FAR_STAGE_WIRE,  /* READ posted -> its data here */
+	FAR_STAGE_MAP,   /* data here -> mailbox done */
+	FAR_STAGE_TOTAL, /* posted -> done */
+	FAR_STAGES,
+};
+
+struct far_histograms {
+	struct histogram remote[FAR_STAGES];
+	struct histogram zero;   /* total */
+	struct histogram victim; /* total */
+};
+
+/* What the guest is told, and `annex` shows. */
+struct far_stall {
+	bool stalled;      /* a fault waits for an absent server, or for a lease it was refused */
+	bool hold;         /* longer than FAR_STALL_HOLD_NS: vCPUs are to be held */
+	uint64_t since;    /* ns */
+	unsigned server;   /* index */
+	const char *reason; /* "server away", "pool full" */
+};
+
+/* Bytes for `tables`: 32 per frame, 8 per extent and a fixed part. */
+size_t far_tables_size(uint32_t frames, uint32_t pages);
+
+/*
+ * Builds the engine in config->tables: every page ZERO, every frame free. Returns NULL and a reason
+ * if the configuration cannot work (fewer frames than the floor, unaligned window, no server).
+ */
+struct far *far_start(const struct far_config *config, const char **reason);
+
+/* The turns of the service loop, in its order. Each does a bounded amount of work. */
+void far_serve(struct far *far, uint64_t now);   /* mailboxes */
+void far_reclaim(struct far *far, uint64_t now); /* settle, write back, reclaim, lease ahead */
+
+/* When the engine next wants a turn though nothing happens: ns, or UINT64_MAX. */
+uint64_t far_deadline(const struct far *far);
+
+/* True while a turn would find work at once; the service core must not halt. */
+bool far_busy(const struct far *far);
+
+void far_stall(const struct far *far, struct far_stall *stall);
+void far_states(const struct far *far, struct far_states *states);
+const struct far_counters *far_counters(const struct far *far);
+const struct far_histograms *far_histograms(const struct far *far);
+void far_frames(const struct far *far, uint32_t *total, uint32_t *free, uint32_t *low, uint32_t *high);
+void far_extents(const struct far *far, uint32_t *total, uint32_t *leased, uint32_t *lost);
+
+/* One line on a page and its frame, for the panic report. Any CPU, no side effects. */
+void far_describe(const struct far *far, uint64_t gpa, char *buffer, size_t size);
+
+/* Walks everything and panics if a rule is broken; slow, for tests and the panic path. */
+void far_verify(const struct far *far);
+
+/* The engine's half of the session contract (fabric/session.h). */
+extern const struct session_events far_session_events;
+
+#endif

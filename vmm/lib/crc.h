@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two checksums of a page's way: CRC32C (Castagnoli, reflected 0x82f63b78) names content in
+ * page entries; CRC-32 (Ethernet, reflected 0xedb88320) is RoCEv2's ICRC. Both use the CPU's
+ * instructions where there are any (crc_init), which needs SSE: service core or host only.
+ */
+#ifndef ANNEX_CRC_H
+#define ANNEX_CRC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Chooses the implementation by CPUID. Before it, and without it, the table versions run. */
+void crc_init(void);
+
+/* Whole-buffer CRC32C, as iSCSI defines it (initial and final complement). */
+uint32_t crc_castagnoli(const void *data, size_t length);
+
+/* Runs raw state over data: no complement. Start with 0xffffffff, complement at the end. */
+uint32_t crc_ethernet(uint32_t state, const void *data, size_t length);
+
+/* The same while copying to `to` (one pass over the page; R7's copy). */
+uint32_t crc_ethernet_copy(uint32_t state, void *to, const void *data, size_t length);
+
+#endif

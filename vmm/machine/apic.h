@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The local APIC as the VMM itself uses it (xAPIC MMIO; x2APIC MSRs when the firmware left it so). */
+#ifndef ANNEX_APIC_H
+#define ANNEX_APIC_H
+
+#include <stdint.h>
+
+#define APIC_VECTOR_TIMER 0x30 /* service core */
+#define APIC_VECTOR_NIC   0x31 /* service core */
+#define APIC_VECTOR_WAKE  0x32 /* service core: a mailbox was posted */
+
+uint32_t apic_id(void);
+void apic_enable(void); /* this CPU: spurious vector set, LVTs masked (service core and APs) */
+void apic_eoi(void);
+
+/*
+ * IPIs. A vCPU's APIC is the guest's: these wait for the ICR to be idle, save ICR2 and put it back.
+ */
+void apic_send_nmi(uint32_t id);
+void apic_send_fixed(uint32_t id, uint8_t vector);
+void apic_send_init(uint32_t id);
+void apic_send_startup(uint32_t id, uint8_t page);
+
+/* Service core's own timer: one interrupt APIC_VECTOR_TIMER after ns (at least). */
+void apic_timer(uint64_t ns);
+
+#endif

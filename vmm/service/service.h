@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The service core's loop: mailboxes, NIC, timers, reclaim, management. */
+#ifndef ANNEX_SERVICE_H
+#define ANNEX_SERVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct config;
+struct slat_window;
+
+/* Set (then a full fence) before the service core halts; a vCPU that sees it sends the wake IPI. */
+extern _Atomic uint32_t service_asleep;
+
+/* The service core's APIC id, valid once the guest runs. */
+extern uint32_t service_apic_id;
+
+/*
+ * On the service core, interrupts off, its IDT loaded with handlers that only EOI and return: starts
+ * NIC and fabric, opens the sessions, waits until each has promised its extents (or stops the boot
+ * with the numbers), then sets service_ready and turns the loop for ever.
+ */
+_Noreturn void service_run(const struct config *config, const struct slat_window *window);
+
+/* The boot CPU waits for this before it enters the guest. */
+extern _Atomic uint32_t service_ready;
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running the guest's CPUs. Neutral code calls these; the vendor's port stands behind struct
+ * virt_vendor (virt/vendor.h), chosen once by virt_init().
+ */
+#ifndef ANNEX_VIRT_H
+#define ANNEX_VIRT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "far/mailbox.h"
+#include "slat/format.h"
+#include "slat/shootdown.h"
+
+/* Where the boot CPU's guest begins (Linux 64-bit boot protocol, Documentation/arch/x86/boot.rst). */
+struct virt_entry {
+	uint64_t rip;
+	uint64_t rsi;  /* zero page */
+	uint64_t cr3;  /* identity tables in guest-visible, reserved memory */
+	uint64_t gdt;  /* GDT with 0x10 code64, 0x18 data; in guest-visible memory */
+	uint16_t gdt_limit;
+};
+
+/* Boot CPU: picks the vendor; stops the boot naming the CPU feature that is missing. */
+void virt_init(void);
+
+/* Boot CPU: builds the SLAT from `layout` and the hidden table; returns the far window's tables. */
+const struct slat_window *virt_build_slat(void);
+
+extern struct shootdown virt_shootdown;
+extern struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
+
+/* Each CPU, service core included: switches virtualisation on. */
+void virt_cpu_init(unsigned cpu);
+
+/* Boot CPU: enters the guest's kernel. */
+_Noreturn void virt_run_boot(const struct virt_entry *entry);
+
+/* Other guest CPUs: held by the VMM until the guest starts them. */
+_Noreturn void virt_run_waiting(unsigned cpu);
+
+/* Held together while a fault stalls (architecture section 11). Service core. */
+void virt_hold(bool hold);
+
+/* Stops every vCPU for good at its next exit and kicks it (panic, panic_guest). Any CPU. */
+void virt_stop(void);
+
+/* NAME and value of every exit's counter, summed over CPUs; returns false past the end. */
+bool virt_counter(unsigned index, const char **name, uint64_t *value);
+
+/* Registers and last exit of a vCPU as text, for the panic report. */
+void virt_describe(unsigned cpu, char *buffer, uint64_t size);
+
+#endif

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+# The VMM: one freestanding ELF from the rooms below, plus the host library of the neutral rooms.
+
+VMM_ROOMS := boot machine virt virt/svm slat far fabric nic service lib
+VMM_SOURCES := $(foreach r,$(VMM_ROOMS),$(wildcard vmm/$(r)/*.c vmm/$(r)/*.S))
+VMM_OBJECTS := $(patsubst vmm/%,$(BUILD)/vmm/%.o,$(basename $(VMM_SOURCES)))
+
+VMM_CFLAGS := $(CFLAGS_COMMON) -Ivmm -Iinclude -ffreestanding -fno-stack-protector -fno-pic \
+	-fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none \
+	-fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
+
+# The service core carries no guest state in its registers: checksums may use SSE there.
+$(BUILD)/vmm/lib/crc.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS)) \
+	-msse4.2 -mpclmul
+
+$(BUILD)/vmm/%.o: vmm/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -c -o $@ $<
+
+$(BUILD)/vmm/%.o: vmm/%.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -c -o $@ $<
+
+$(BUILD)/annex-vmm.elf: $(VMM_OBJECTS) vmm/boot/vmm.ld
+	@mkdir -p $(@D)
+	$(Q)$(LD) -n -static -z noexecstack -T vmm/boot/vmm.ld -o $@ $(VMM_OBJECTS)
+
+-include $(VMM_OBJECTS:.o=.d)
