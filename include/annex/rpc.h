@@ -158,7 +158,7 @@ static_assert(sizeof(struct rpc_hello) == 56, "private data of REQ");
 static_assert(sizeof(struct rpc_refusal) <= 148, "private data of REJ");
 static_assert(sizeof(struct rpc_header) == 56, "rpc header");
 static_assert(sizeof(struct rpc_attach) == 32, "attach");
-static_assert(sizeof(struct rpc_attached) == 80, "attached");
+static_assert(sizeof(struct rpc_attached) == 72, "attached");
 static_assert(sizeof(struct rpc_extent) == 24, "extent");
 static_assert(sizeof(struct rpc_error_body) == 184, "error");
 
