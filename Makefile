@@ -22,21 +22,43 @@ include vmm/vmm.mk
 include $(wildcard memserver/memserver.mk toolstack/toolstack.mk guest-agent/guest-agent.mk)
 include $(wildcard tests/tests.mk)
 
+#? all            build the VMM, the memory server and the tools (default)
 all: $(PROGRAMS)
 
+#? deps           install the Debian packages that are missing (root)
 deps:
 	$(Q)tests/lab/deps.sh
 
-help:
-	@sed -n 's/^#? //p' $(MAKEFILE_LIST)
+#? demo           a Debian guest on remote memory, from libvirt XML to summary table (root)
+#? check          every test: unit, simulation, command line, emulated machines (root)
+#? unit           unit tests (cmocka, under ASan and UBSan)
+#? sim            random simulation of the engine: SEED=n EVENTS=n, else many seeds
+#? lab            tests on emulated machines only (root)
+#? bench          the numbers, printed beside their goals (root)
 
-clean:
-	rm -rf $(BUILD)
+#? install        install below $(DESTDIR)$(PREFIX)
+PREFIX ?= /usr/local
+install: all
+	$(Q)tests/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
+
+#? tidy           clang-tidy over all C sources
+tidy:
+	$(Q)tests/tidy.sh
 
 FORMAT_FILES = $(shell git ls-files '*.c' '*.h')
 
+#? format         clang-format all C sources in place
 format:
-	clang-format -i $(FORMAT_FILES)
+	$(Q)clang-format -i $(FORMAT_FILES)
 
+#? format-check   fail if clang-format would change a source
 format-check:
-	clang-format --dry-run -Werror $(FORMAT_FILES)
+	$(Q)clang-format --dry-run -Werror $(FORMAT_FILES)
+
+#? clean          remove $(BUILD)
+clean:
+	$(Q)rm -rf $(BUILD)
+
+#? help           this list
+help:
+	@sed -n 's/^#? /  make /p' Makefile
