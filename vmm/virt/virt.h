@@ -45,6 +45,12 @@ void virt_hold(bool hold);
 /* Stops every vCPU for good at its next exit and kicks it (panic, panic_guest). Any CPU. */
 void virt_stop(void);
 
+/*
+ * An NMI arrived while this CPU ran the VMM itself (called by the host's NMI gate, any CPU, on the
+ * interrupted stack).
+ */
+void virt_host_nmi(void);
+
 /* NAME and value of every exit's counter, summed over CPUs; returns false past the end. */
 bool virt_counter(unsigned index, const char **name, uint64_t *value);
 
