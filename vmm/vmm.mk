@@ -5,7 +5,7 @@ VMM_ROOMS := boot machine virt virt/svm slat far fabric nic service lib
 VMM_SOURCES := $(foreach r,$(VMM_ROOMS),$(wildcard vmm/$(r)/*.c vmm/$(r)/*.S))
 VMM_OBJECTS := $(patsubst vmm/%,$(BUILD)/vmm/%.o,$(basename $(VMM_SOURCES)))
 
-VMM_CFLAGS := $(CFLAGS_COMMON) -Ivmm -Iinclude -ffreestanding -fno-stack-protector -fno-pic \
+VMM_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Ivmm -Iinclude -ffreestanding -fno-stack-protector -fno-pic \
 	-fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
 
