@@ -28,7 +28,7 @@ struct nic_frame {
 	X(received_frames)                                                                         \
 	X(received_bytes)                                                                          \
 	X(receive_errors)                                                                          \
-	X(interrupts)
+	X(interrupts_wanted)
 
 struct nic_counters {
 #define X(name) uint64_t name;
@@ -38,11 +38,13 @@ struct nic_counters {
 
 struct nic_ops {
 	const char *name;
-	/* Resets the card, fills mac, mtu and receive_slots. 0, or -1 with *reason. */
+	/* Resets the card, fills mac, mtu and receive_slots. Once. 0, or -1 with *reason. */
 	int (*start)(struct nic *nic, const char **reason);
 	/*
 	 * Sends head followed by body as one frame (body may be NULL). Both are copied before it
-	 * returns. False: the ring is full, nothing was sent; try again after the next turn.
+	 * returns. False: the ring is full, nothing was sent; try again after the next turn. The
+	 * card is told lazily: at the next receive() that begins or ends a batch, at notify(true),
+	 * or after 16 frames.
 	 */
 	bool (*send)(struct nic *nic, const void *head, size_t head_length, const void *body,
 		size_t body_length);
@@ -59,8 +61,8 @@ struct nic_ops {
 struct nic {
 	const struct nic_ops *ops;
 	uint8_t mac[6];
-	uint16_t mtu;            /* link MTU the card reports, 1500 if it reports none */
-	uint32_t receive_slots;  /* frames that can arrive without being lost between two turns */
+	uint16_t mtu; /* link MTU the card reports, 1500 if it reports none */
+	uint32_t receive_slots; /* frames that can arrive without being lost between two turns */
 	struct nic_counters counters;
 	void *driver;
 };
