@@ -1,0 +1,181 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Images for the lab, made with the machine's own apt configuration and kept in
+# ${ANNEX_CACHE:-~/.cache/annex}, named by a hash of what they are made of.
+#
+#   image.sh guest    a stock Debian with our workloads; prints a directory with
+#                     vmlinuz, initrd.img, disk.img
+#   image.sh server   the stock generic kernel for memory-server appliances; prints a directory
+#                     with vmlinuz and modules/
+set -euo pipefail
+here=$(dirname "$(realpath "$0")")
+cache=${ANNEX_CACHE:-$HOME/.cache/annex}
+text_mib=${ANNEX_TEXT_MIB:-96}
+mkdir -p "$cache"
+
+note() { echo "image: $*" >&2; }
+fail() {
+	note "$*"
+	exit 1
+}
+hash_of() { sha256sum | cut -c1-12; }
+
+# Debian's own entries of the machine's apt sources, for the release that runs here.
+sources() {
+	local codename
+	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	apt-get indextargets --format '$(ORIGIN)|$(SITE)|$(RELEASE)|$(COMPONENT)' \
+		'Created-By: Packages' | awk -F'|' -v c="$codename" '
+		$1 == "Debian" && ($3 == c || $3 == c "-updates" || $3 == c "-security") &&
+			$4 == "main" { print "deb " $2 " " $3 " " $4 }' | sort -u
+}
+
+# The package that a kernel metapackage stands for.
+kernel_package() {
+	local name
+	name=$(apt-cache depends "$1" | awk '/Depends: linux-image/ { print $2; exit }')
+	[ -n "$name" ] || fail "apt knows no $1; run apt-get update"
+	echo "$name"
+}
+
+guest_packages=systemd-sysv,udev,python3-minimal,libpython3-stdlib,numactl,procps,iproute2,kmod
+guest_packages+=,linux-image-cloud-amd64,initramfs-tools,zstd,dbus
+
+# Units that only cost time in a machine which lives for minutes.
+masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer
+	systemd-tmpfiles-clean.timer e2scrub_all.timer systemd-pstore.service systemd-binfmt.service
+	systemd-repart.service systemd-firstboot.service systemd-journal-flush.service
+	systemd-random-seed.service systemd-update-utmp.service systemd-user-sessions.service
+	systemd-update-utmp-runlevel.service systemd-logind.service systemd-machine-id-commit.service
+	getty@tty1.service serial-getty@ttyS0.service systemd-pcrphase.service
+	systemd-pcrphase-sysinit.service e2scrub_reap.service dev-mqueue.mount
+	systemd-remount-fs.service"
+
+# A Debian as mmdebstrap makes it, and a small initrd by its own initramfs-tools.
+make_base() {
+	local tar=$1 list
+	list=$(mktemp)
+	sources >"$list"
+	[ -s "$list" ] || fail "apt has no Debian source for this release"
+	note "installing a Debian into an image (about a minute)"
+	mmdebstrap --quiet --mode=root --variant=apt --include="$guest_packages" \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/locale/*' \
+		--setup-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"
+			printf "MODULES=list\nCOMPRESS=zstd\nBUSYBOX=n\nFSTYPE=ext4\n" \
+				>"$1/etc/initramfs-tools/conf.d/annex"
+			mkdir -p "$1/usr/share/initramfs-tools/modules.d"
+			printf "virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n" \
+				>"$1/usr/share/initramfs-tools/modules.d/annex"' \
+		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$tar.part.tar" "$list" >&2 ||
+		fail "mmdebstrap failed"
+	rm -f "$list"
+	mv "$tar.part.tar" "$tar"
+}
+
+build_workloads() {
+	local to=$1 source
+	mkdir -p "$to"
+	for source in "$here"/workloads/*.c; do
+		gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static \
+			-o "$to/$(basename "$source" .c)" "$source"
+	done
+	cp "$here"/workloads/*.py "$here/guest/annex-lab" "$to/"
+}
+
+configure() {
+	local root=$1 unit
+	echo annex-lab >"$root/etc/hostname"
+	echo '127.0.0.1 localhost annex-lab' >"$root/etc/hosts"
+	echo '/dev/vda / ext4 rw,noatime 0 0' >"$root/etc/fstab"
+	rm -f "$root/etc/resolv.conf" "$root"/etc/apt/sources.list.d/*
+	sed -i 's/^root:[^:]*:/root::/' "$root/etc/shadow"
+	cp "$here/guest/annex-lab.service" "$root/etc/systemd/system/"
+	mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+	ln -sf ../annex-lab.service "$root/etc/systemd/system/multi-user.target.wants/"
+	for unit in $masked; do
+		ln -sf /dev/null "$root/etc/systemd/system/$unit"
+	done
+	printf '[Journal]\nStorage=volatile\n' >"$root/etc/systemd/journald.conf"
+	printf '[Manager]\nDefaultTimeoutStopSec=10s\nShowStatus=no\n' \
+		>>"$root/etc/systemd/system.conf"
+	echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
+}
+
+make_guest() {
+	local to=$1 base=$2 root=$1/root
+	mkdir -p "$root"
+	note "unpacking Debian, adding the workloads"
+	tar -xpf "$base" -C "$root" --exclude='./dev/*'
+	build_workloads "$root/usr/lib/annex-lab"
+	configure "$root"
+	note "making $text_mib MiB of text and counting its words"
+	python3 "$here/make_text.py" "$text_mib" "$root/usr/lib/annex-lab/text" \
+		"$root/usr/lib/annex-lab/words"
+	cp "$root"/boot/vmlinuz-* "$to/vmlinuz"
+	cp "$root"/boot/initrd.img-* "$to/initrd.img"
+	rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
+	note "making the file system"
+	mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -E lazy_itable_init=0 -N 120000 -L root \
+		-d "$root" "$to/disk.img" 1600M
+	rm -rf "$root"
+}
+
+make_server() {
+	local to=$1 package=$2 release=${2#linux-image-} work=$1/work
+	mkdir -p "$work"
+	note "fetching the kernel package $package for memory servers"
+	(cd "$work" && { apt-get -qq download "$package" 2>&1 ||
+		{ apt-get -qq update && apt-get -qq download "$package"; } }) >&2 ||
+		fail "apt-get download $package failed"
+	dpkg -x "$work"/*.deb "$work/root"
+	cp "$work/root/boot/vmlinuz-$release" "$to/vmlinuz"
+	# What a server needs lies in these; the rest of the 300 MB would only be hashed and copied.
+	mkdir -p "$to/modules/lib/modules/$release/kernel/drivers"
+	(cd "$work/root/lib/modules/$release" &&
+		cp -a modules.builtin modules.builtin.modinfo modules.order \
+			"$to/modules/lib/modules/$release/" &&
+		cp -a --parents kernel/net kernel/crypto kernel/lib kernel/arch kernel/fs/configfs \
+			kernel/fs/nfs_common kernel/drivers/net/virtio_net.ko \
+			kernel/drivers/net/net_failover.ko kernel/drivers/infiniband \
+			kernel/drivers/virtio kernel/drivers/block kernel/drivers/char \
+			"$to/modules/lib/modules/$release/")
+	depmod -b "$to/modules" "$release"
+	rm -rf "$work"
+}
+
+# finish DIRECTORY COMMAND...: makes it once, whole or not at all.
+once() {
+	local final=$1 part=$1.part
+	shift
+	if [ ! -d "$final" ]; then
+		rm -rf "$part"
+		mkdir -p "$part"
+		"$1" "$part" "${@:2}"
+		mv "$part" "$final"
+	fi
+	echo "$final"
+}
+
+exec 8>"$cache/lock"
+flock 8
+case ${1:-} in
+guest)
+	kernel=$(kernel_package linux-image-cloud-amd64)
+	base=$cache/debian-$({ echo "$guest_packages $kernel"; sed -n '/^make_base/,/^}/p' "$0"; } |
+		hash_of).tar
+	[ -f "$base" ] || make_base "$base"
+	key=$({ echo "$base $text_mib"; cat "$0" "$here"/make_text.py "$here"/workloads/*.[ch] \
+		"$here"/workloads/*.py "$here"/guest/*; } | hash_of)
+	once "$cache/guest-$key" make_guest "$base"
+	;;
+server)
+	kernel=$(kernel_package linux-image-amd64)
+	once "$cache/server-$kernel-$(sed -n '/^make_server/,/^}/p' "$0" | hash_of)" \
+		make_server "$kernel"
+	;;
+*)
+	sed -n 's/^#   image.sh/usage: image.sh/p' "$0" >&2
+	exit 2
+	;;
+esac
