@@ -8,6 +8,7 @@
 #define APIC_VECTOR_TIMER 0x30 /* service core */
 #define APIC_VECTOR_NIC   0x31 /* service core */
 #define APIC_VECTOR_WAKE  0x32 /* service core: a mailbox was posted */
+#define APIC_VECTOR_SPURIOUS 0xff
 
 uint32_t apic_id(void);
 void apic_enable(void); /* this CPU: spurious vector set, LVTs masked (service core and APs) */
@@ -21,7 +22,13 @@ void apic_send_fixed(uint32_t id, uint8_t vector);
 void apic_send_init(uint32_t id);
 void apic_send_startup(uint32_t id, uint8_t page);
 
-/* Service core's own timer: one interrupt APIC_VECTOR_TIMER after ns (at least). */
+/* Boot CPU, once, after clock_init(): measures the timer and leaves it off. */
+void apic_calibrate(void);
+
+/*
+ * Service core's own timer: one interrupt APIC_VECTOR_TIMER after ns; durations over 1 s are cut to
+ * 1 s (the caller's loop asks again).
+ */
 void apic_timer(uint64_t ns);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef ANNEX_CPU_H
 #define ANNEX_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "machine/layout.h"
 

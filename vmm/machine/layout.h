@@ -34,4 +34,28 @@ struct layout {
 
 extern struct layout layout;
 
+/*
+ * 1..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above), but for its last piece: what
+ * the guest's kernel finds at its start (ACPI tables, zero page, first page tables). That piece is
+ * inside layout.pinned and reserved in the guest's e820.
+ */
+#define LAYOUT_LOW_START      0x100000ull
+#define LAYOUT_HAND_OFF_START 0xfe0000ull
+#define LAYOUT_LOW_END        0x1000000ull
+
+struct memmap;
+
+struct layout_request {
+	const struct memmap *map;
+	uint64_t pinned; /* bytes */
+	uint64_t far;    /* bytes */
+	uint64_t pcache; /* cap in bytes; 0: none */
+	const struct layout_range *busy; /* PCI windows and BARs, any order */
+	unsigned busy_count;
+	uint64_t address_limit;
+};
+
+/* Boot only: fills `layout` but for the CPUs; stops the boot with the numbers if it cannot be had. */
+void layout_make(const struct layout_request *request);
+
 #endif

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+#include <stddef.h>
+#include <string.h>
+#include <asm/bootparam.h>
+#include "annex/config.h"
+#include "boot/hand_off.h"
+#include "boot/linux.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "machine/fw_cfg.h"
+#include "machine/hidden.h"
+#include "machine/layout.h"
+
+#define HEADER_MAGIC   0x53726448u /* "HdrS" */
+#define PROTOCOL_MIN   0x020cu /* 3.8: xloadflags */
+#define SECTOR         512u
+#define SETUP_DEFAULT  4u
+#define HEADER_START   0x1f1u
+#define ENTRY_64       0x200u
+#define LOADER_UNKNOWN 0xff
+#define CMDLINE_MAX    2047u
+#define BELOW          (4ull << 30) /* what the first page tables map */
+
+#define PAGE      4096ull
+#define TABLE     512u
+#define PTE_TABLE 0x3ull
+#define PTE_2MIB  0x83ull
+
+struct image {
+	struct fw_cfg_file file;
+	struct boot_params *params;
+	uint64_t at;
+	uint64_t bytes; /* init_size: what the kernel uses before it reads the memory map */
+};
+
+/* First sectors of the bzImage: the setup header is taken over whole. */
+static void read_header(struct image *image)
+{
+	static uint8_t first[2 * SECTOR];
+	struct setup_header *h = &image->params->hdr;
+	size_t length;
+
+	if (!fw_cfg_find(CONFIG_FILE_KERNEL, &image->file))
+		panic_boot("no kernel: fw_cfg has no file " CONFIG_FILE_KERNEL);
+	if (image->file.bytes < sizeof(first))
+		panic_boot("the kernel is no bzImage: only %u bytes long", image->file.bytes);
+	fw_cfg_read(&image->file, 0, first, sizeof(first));
+	/* The header ends where the jump at its start lands (boot.rst, 1.3). */
+	length = 0x202 + first[0x201] - HEADER_START;
+	memcpy(h, first + HEADER_START, length < sizeof(*h) ? length : sizeof(*h));
+	if (h->header != HEADER_MAGIC || h->boot_flag != 0xaa55)
+		panic_boot("the kernel is no bzImage (no HdrS magic)");
+	if (h->version < PROTOCOL_MIN)
+		panic_boot(
+			"the kernel speaks boot protocol %x.%02x; 2.12 (Linux 3.8) is the oldest",
+			h->version >> 8, h->version & 0xff);
+	if (!(h->xloadflags & XLF_KERNEL_64))
+		panic_boot("the kernel has no 64-bit entry (XLF_KERNEL_64): not an x86-64 kernel");
+	if (!h->setup_sects)
+		h->setup_sects = SETUP_DEFAULT;
+	if (image->file.bytes <= (h->setup_sects + 1u) * SECTOR)
+		panic_boot("the kernel's file is cut short (%u bytes)", image->file.bytes);
+}
+
+/* The VMM's and the hand-off's memory lie below 16 MiB, so nothing there is in question. */
+static bool pinned_holds(uint64_t start, uint64_t bytes)
+{
+	for (unsigned i = 0; i < layout.pinned_count; i++) {
+		const struct layout_range *r = &layout.pinned[i];
+
+		if (start >= r->start && start >= LAYOUT_LOW_END && start + bytes <= BELOW &&
+			start + bytes <= r->start + r->bytes)
+			return true;
+	}
+	return false;
+}
+
+static void load_kernel(struct image *image)
+{
+	struct setup_header *h = &image->params->hdr;
+	uint32_t skip = (h->setup_sects + 1u) * SECTOR;
+	uint64_t align = h->kernel_alignment ? h->kernel_alignment : 0x200000;
+
+	image->bytes = image->file.bytes - skip;
+	if (h->init_size > image->bytes)
+		image->bytes = h->init_size;
+	image->at = h->pref_address;
+	if (!pinned_holds(image->at, image->bytes) && h->relocatable_kernel) {
+		image->at = (LAYOUT_LOW_END + align - 1) & ~(align - 1);
+		while (image->at < BELOW && !pinned_holds(image->at, image->bytes))
+			image->at += align;
+	}
+	if (!pinned_holds(image->at, image->bytes))
+		panic_boot("pinned memory has no %lu MiB in one piece for the kernel; set a larger "
+			   "`pinned`",
+			(unsigned long)(image->bytes >> 20) + 1);
+	fw_cfg_read(&image->file, skip, (void *)image->at, image->file.bytes - skip);
+	h->code32_start = (uint32_t)image->at;
+	log_info("linux: kernel of %u KiB at %lx, protocol %x.%02x", image->file.bytes >> 10,
+		(unsigned long)image->at, h->version >> 8, h->version & 0xff);
+}
+
+/* As high as the kernel takes it: low memory is dear. */
+static void load_initrd(const struct image *image)
+{
+	struct setup_header *h = &image->params->hdr;
+	uint64_t limit = (uint64_t)h->initrd_addr_max + 1, at = 0;
+	struct fw_cfg_file file;
+
+	if (!fw_cfg_find(CONFIG_FILE_INITRD, &file) || !file.bytes)
+		return;
+	for (unsigned i = 0; i < layout.pinned_count; i++) {
+		uint64_t end = layout.pinned[i].start + layout.pinned[i].bytes, start;
+
+		end = end < limit ? end : limit;
+		if (end < file.bytes)
+			continue;
+		start = (end - file.bytes) & ~(PAGE - 1);
+		if (start >= image->at + image->bytes && pinned_holds(start, file.bytes))
+			at = start;
+	}
+	if (!at)
+		panic_boot("pinned memory below %lx has no room for the initrd of %u MiB; set a "
+			   "larger `pinned`",
+			(unsigned long)limit, (file.bytes >> 20) + 1);
+	fw_cfg_read(&file, 0, (void *)at, file.bytes);
+	h->ramdisk_image = (uint32_t)at;
+	h->ramdisk_size = file.bytes;
+	log_info("linux: initrd of %u KiB at %lx", file.bytes >> 10, (unsigned long)at);
+}
+
+/* Whether one of the words is `word`, or `name=` with `value` among its comma-separated parts. */
+static bool has_option(const char *cmdline, const char *name, const char *value)
+{
+	size_t length = strlen(name), n = value ? strlen(value) : 0;
+	const char *p = cmdline;
+
+	while (*p) {
+		const char *end = strchr(p, ' ');
+
+		if (!end)
+			end = p + strlen(p);
+		if (!value && (size_t)(end - p) == length && !memcmp(p, name, length))
+			return true;
+		if (value && (size_t)(end - p) > length && !memcmp(p, name, length) &&
+			p[length] == '=') {
+			for (const char *q = p + length; q < end; q++) {
+				if ((*q == '=' || *q == ',') && (size_t)(end - q - 1) >= n &&
+					!memcmp(q + 1, value, n) &&
+					(q + 1 + n == end || q[1 + n] == ','))
+					return true;
+			}
+		}
+		p = *end ? end + 1 : end;
+	}
+	return false;
+}
+
+static void load_cmdline(const struct image *image)
+{
+	struct setup_header *h = &image->params->hdr;
+	uint32_t most =
+		h->cmdline_size && h->cmdline_size < CMDLINE_MAX ? h->cmdline_size : CMDLINE_MAX;
+	char *cmdline = hand_off_take(CMDLINE_MAX + 1, 16);
+	struct fw_cfg_file file;
+
+	if (!fw_cfg_find(CONFIG_FILE_CMDLINE, &file))
+		panic_boot("no kernel command line: fw_cfg has no file " CONFIG_FILE_CMDLINE);
+	if (file.bytes > most)
+		panic_boot("the kernel's command line has %u bytes; it takes %u", file.bytes, most);
+	fw_cfg_read(&file, 0, cmdline, file.bytes);
+	for (uint32_t i = 0; i < file.bytes; i++) {
+		if (cmdline[i] == '\n' || cmdline[i] == '\t')
+			cmdline[i] = ' ';
+	}
+	h->cmd_line_ptr = (uint32_t)(uint64_t)cmdline;
+	log_info("linux: command line: %s", cmdline);
+	if (!has_option(cmdline, "movable_node", NULL))
+		panic_boot(
+			"the guest's command line lacks `movable_node`: its kernel would put page "
+			"tables and slabs into far memory; add it");
+	if (!has_option(cmdline, "swiotlb", "force"))
+		panic_boot("the guest's command line lacks `swiotlb=force`: its devices would DMA "
+			   "into far memory, where no RAM is; add it");
+	if (!has_option(cmdline, "numa_balancing", "disable"))
+		log_warning(
+			"linux: without numa_balancing=disable the guest takes needless faults");
+}
+
+static void add_row(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
+{
+	if (start >= end)
+		return;
+	if (params->e820_entries == E820_MAX_ENTRIES_ZEROPAGE)
+		panic_boot("the guest's memory map would have more than %u rows",
+			E820_MAX_ENTRIES_ZEROPAGE);
+	params->e820_table[params->e820_entries++] =
+		(struct boot_e820_entry){start, end - start, type};
+}
+
+static void add_hidden(struct boot_params *params)
+{
+	for (unsigned i = 0; i < hidden_count(); i++) {
+		const struct hidden *h = hidden_row(i);
+
+		if (h->kind == HIDDEN_MEMORY)
+			add_row(params, h->first, h->last + 1, MEMMAP_RESERVED);
+	}
+}
+
+static void fill_e820(struct boot_params *params, const struct memmap *map)
+{
+	for (unsigned i = 0; i < map->rows; i++) {
+		if (map->row[i].type != MEMMAP_RAM)
+			add_row(params, map->row[i].start, map->row[i].end, map->row[i].type);
+	}
+	for (unsigned i = 0; i < layout.pinned_count; i++) {
+		uint64_t start = layout.pinned[i].start, end = start + layout.pinned[i].bytes;
+
+		if (start == LAYOUT_HAND_OFF_START) {
+			add_row(params, start, LAYOUT_LOW_END, MEMMAP_RESERVED);
+			start = LAYOUT_LOW_END;
+		}
+		add_row(params, start, end, MEMMAP_RAM);
+	}
+	for (unsigned i = 0; i < layout.own_count; i++)
+		add_row(params, layout.own[i].start, layout.own[i].start + layout.own[i].bytes,
+			MEMMAP_RESERVED);
+	add_hidden(params);
+	add_row(params, layout.far_base, layout.far_base + layout.far_bytes, MEMMAP_RAM);
+}
+
+/* The entry wants the image, the zero page and the command line mapped one to one. */
+static uint64_t identity_tables(void)
+{
+	uint64_t *pml4 = hand_off_take(PAGE, PAGE), *pdpt = hand_off_take(PAGE, PAGE);
+
+	pml4[0] = (uint64_t)pdpt | PTE_TABLE;
+	for (uint64_t gib = 0; gib < BELOW >> 30; gib++) {
+		uint64_t *pd = hand_off_take(PAGE, PAGE);
+
+		pdpt[gib] = (uint64_t)pd | PTE_TABLE;
+		for (uint64_t i = 0; i < TABLE; i++)
+			pd[i] = gib << 30 | i << 21 | PTE_2MIB;
+	}
+	return (uint64_t)pml4;
+}
+
+void linux_load(const struct memmap *map, uint64_t rsdp, struct virt_entry *entry)
+{
+	struct image image = {.params = hand_off_take(PAGE, PAGE)};
+	uint64_t *gdt = hand_off_take(32, 16);
+
+	read_header(&image);
+	load_kernel(&image);
+	load_initrd(&image);
+	load_cmdline(&image);
+	image.params->hdr.type_of_loader = LOADER_UNKNOWN;
+	image.params->hdr.vid_mode = 0xffff;
+	image.params->acpi_rsdp_addr = rsdp;
+	fill_e820(image.params, map);
+	gdt[2] = 0x00af9b000000ffffull;
+	gdt[3] = 0x00cf93000000ffffull;
+	*entry = (struct virt_entry){
+		.rip = image.at + ENTRY_64,
+		.rsi = (uint64_t)image.params,
+		.cr3 = identity_tables(),
+		.gdt = (uint64_t)gdt,
+		.gdt_limit = 31,
+	};
+}

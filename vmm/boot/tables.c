@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "boot/hand_off.h"
+#include "boot/tables.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "machine/acpi.h"
+#include "machine/layout.h"
+
+#define DOMAIN_PINNED 0u
+#define DOMAIN_FAR    1u /* the guest's CPUs are at home here */
+
+#define DISTANCE_LOCAL  10u
+#define DISTANCE_REMOTE 20u
+
+#define MADT_ENTRIES    44u
+#define MADT_LAPIC      0u
+#define MADT_LAPIC_NMI  4u
+#define MADT_X2APIC     9u
+#define MADT_X2APIC_NMI 10u
+
+#define FADT_FACS   36u
+#define FADT_X_FACS 132u
+#define FACS_BYTES  64u
+
+#define MEMORY_ENABLED  1u
+#define MEMORY_HOT_PLUG 2u
+#define CPU_ENABLED     1u
+
+struct srat {
+	struct acpi_header header;
+	uint32_t one;
+	uint64_t reserved;
+	uint8_t entries[];
+} __attribute__((packed));
+
+struct srat_memory {
+	uint8_t type; /* 1 */
+	uint8_t length;
+	uint32_t domain;
+	uint16_t reserved1;
+	uint64_t base;
+	uint64_t bytes;
+	uint32_t reserved2;
+	uint32_t flags;
+	uint64_t reserved3;
+} __attribute__((packed));
+
+struct srat_apic {
+	uint8_t type; /* 0 */
+	uint8_t length;
+	uint8_t domain_low;
+	uint8_t id;
+	uint32_t flags;
+	uint8_t eid;
+	uint8_t domain_high[3];
+	uint32_t clock;
+} __attribute__((packed));
+
+struct srat_x2apic {
+	uint8_t type; /* 2 */
+	uint8_t length;
+	uint16_t reserved1;
+	uint32_t domain;
+	uint32_t id;
+	uint32_t flags;
+	uint32_t clock;
+	uint32_t reserved2;
+} __attribute__((packed));
+
+struct slit {
+	struct acpi_header header;
+	uint64_t localities;
+	uint8_t distance[4];
+} __attribute__((packed));
+
+static void seal(struct acpi_header *h)
+{
+	h->checksum = 0;
+	h->checksum = acpi_checksum(h, h->length);
+}
+
+static void head(struct acpi_header *h, const char *signature, uint8_t revision, size_t bytes)
+{
+	memcpy(h->signature, signature, 4);
+	h->length = (uint32_t)bytes;
+	h->revision = revision;
+	memcpy(h->oem_id, "ANNEX ", 6);
+	memcpy(h->oem_table, "ANNEXVMM", 8);
+	h->oem_revision = 1;
+	memcpy(h->creator, "ANNX", 4);
+	h->creator_revision = 1;
+}
+
+static void *srat_cpu(void *at, uint32_t id)
+{
+	if (id < 255) {
+		struct srat_apic *a = at;
+
+		*a = (struct srat_apic){.length = sizeof(*a),
+			.domain_low = DOMAIN_FAR,
+			.id = (uint8_t)id,
+			.flags = CPU_ENABLED};
+		return a + 1;
+	}
+	struct srat_x2apic *x = at;
+
+	*x = (struct srat_x2apic){.type = 2,
+		.length = sizeof(*x),
+		.domain = DOMAIN_FAR,
+		.id = id,
+		.flags = CPU_ENABLED};
+	return x + 1;
+}
+
+static void *srat_memory(void *at, uint32_t domain, uint64_t base, uint64_t bytes, uint32_t flags)
+{
+	struct srat_memory *m = at;
+
+	*m = (struct srat_memory){.type = 1,
+		.length = sizeof(*m),
+		.domain = domain,
+		.base = base,
+		.bytes = bytes,
+		.flags = MEMORY_ENABLED | flags};
+	return m + 1;
+}
+
+static const struct acpi_header *build_srat(void)
+{
+	size_t most = sizeof(struct srat) + layout.cpus * sizeof(struct srat_x2apic) +
+		      (layout.pinned_count + 1) * sizeof(struct srat_memory);
+	struct srat *srat = hand_off_take(most, 16);
+	void *at = srat->entries;
+
+	for (unsigned i = 0; i + 1 < layout.cpus; i++)
+		at = srat_cpu(at, layout.apic_id[i]);
+	for (unsigned i = 0; i < layout.pinned_count; i++)
+		at = srat_memory(
+			at, DOMAIN_PINNED, layout.pinned[i].start, layout.pinned[i].bytes, 0);
+	at = srat_memory(at, DOMAIN_FAR, layout.far_base, layout.far_bytes, MEMORY_HOT_PLUG);
+	head(&srat->header, "SRAT", 3, (size_t)((uint8_t *)at - (uint8_t *)srat));
+	srat->one = 1;
+	seal(&srat->header);
+	return &srat->header;
+}
+
+static const struct acpi_header *build_slit(void)
+{
+	struct slit *slit = hand_off_take(sizeof(*slit), 16);
+
+	head(&slit->header, "SLIT", 1, sizeof(*slit));
+	slit->localities = 2;
+	for (unsigned i = 0; i < 4; i++)
+		slit->distance[i] = i == 0 || i == 3 ? DISTANCE_LOCAL : DISTANCE_REMOTE;
+	seal(&slit->header);
+	return &slit->header;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	uint32_t value;
+
+	memcpy(&value, p, 4);
+	return value;
+}
+
+/* Which CPU of the firmware's the entry speaks of; false: of none or of all. */
+static bool madt_cpu(const uint8_t *e, uint32_t *apic_id, uint32_t *uid)
+{
+	if (e[0] == MADT_LAPIC && e[1] >= 8) {
+		*apic_id = e[3];
+		*uid = e[2];
+		return true;
+	}
+	if (e[0] == MADT_X2APIC && e[1] >= 16) {
+		*apic_id = get32(e + 4);
+		*uid = get32(e + 12);
+		return true;
+	}
+	return false;
+}
+
+static bool guest_cpu(uint32_t apic_id)
+{
+	for (unsigned i = 0; i + 1 < layout.cpus; i++) {
+		if (layout.apic_id[i] == apic_id)
+			return true;
+	}
+	return false;
+}
+
+/* Without every CPU that is not the guest's, and without the NMI wiring of those. */
+static const struct acpi_header *build_madt(const struct acpi_header *old)
+{
+	uint8_t *new = hand_off_take(old->length, 16);
+	const uint8_t *e;
+	uint32_t used = MADT_ENTRIES, id, uid;
+
+	memcpy(new, old, MADT_ENTRIES);
+	for (uint32_t at = MADT_ENTRIES; at + 2 <= old->length; at += e[1]) {
+		e = (const uint8_t *)old + at;
+		if (madt_cpu(e, &id, &uid) && !guest_cpu(id))
+			continue;
+		memcpy(new + used, e, e[1]);
+		used += e[1];
+	}
+	((struct acpi_header *)new)->length = used;
+	seal((struct acpi_header *)new);
+	return (const struct acpi_header *)new;
+}
+
+/*
+ * With a FACS of its own: a guest that suspends to RAM leaves its waking vector there, where the
+ * firmware does not look. So waking is a reset, and never runs the guest without the VMM.
+ */
+static const struct acpi_header *build_fadt(const struct acpi_header *old)
+{
+	uint8_t *new = hand_off_take(old->length, 16);
+	uint64_t facs = 0;
+
+	memcpy(new, old, old->length);
+	if (old->length >= FADT_X_FACS + 8)
+		memcpy(&facs, new + FADT_X_FACS, 8);
+	if (!facs)
+		facs = get32(new + FADT_FACS);
+	if (facs && facs < 1ull << 32) {
+		uint8_t *copy = hand_off_take(FACS_BYTES, 64);
+
+		memcpy(copy, (const void *)facs, FACS_BYTES);
+		facs = (uint64_t)copy;
+		memcpy(new + FADT_FACS, &facs, 4);
+		if (old->length >= FADT_X_FACS + 8)
+			memset(new + FADT_X_FACS, 0, 8);
+	}
+	seal((struct acpi_header *)new);
+	return (const struct acpi_header *)new;
+}
+
+/* The guest's own version of a firmware table; NULL leaves it out. */
+static const struct acpi_header *replace(const struct acpi_header *t)
+{
+	static const char *const ours[] = {"SRAT", "SLIT", "HMAT"};
+
+	for (unsigned i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
+		if (!memcmp(t->signature, ours[i], 4))
+			return NULL;
+	}
+	if (!memcmp(t->signature, "APIC", 4))
+		return build_madt(t);
+	if (!memcmp(t->signature, "FACP", 4))
+		return build_fadt(t);
+	return t;
+}
+
+uint64_t tables_build(void)
+{
+	size_t most = sizeof(struct acpi_header) + (ACPI_TABLES + 2) * 8;
+	struct acpi_rsdp *rsdp = hand_off_take(sizeof(*rsdp), 16);
+	struct acpi_header *xsdt = hand_off_take(most, 16);
+	const struct acpi_header *t;
+	uint8_t *at = (uint8_t *)(xsdt + 1);
+	uint64_t address;
+
+	for (unsigned i = 0; i < acpi_count() + 2; i++) {
+		if (i < acpi_count())
+			t = replace(acpi_table(i));
+		else
+			t = i == acpi_count() ? build_srat() : build_slit();
+		if (!t)
+			continue;
+		address = (uint64_t)t;
+		memcpy(at, &address, 8);
+		at += 8;
+	}
+	head(xsdt, "XSDT", 1, (size_t)(at - (uint8_t *)xsdt));
+	seal(xsdt);
+	memcpy(rsdp->signature, "RSD PTR ", 8);
+	memcpy(rsdp->oem_id, "ANNEX ", 6);
+	rsdp->revision = 2;
+	rsdp->length = sizeof(*rsdp);
+	rsdp->xsdt = (uint64_t)xsdt;
+	rsdp->checksum = acpi_checksum(rsdp, 20);
+	rsdp->checksum_all = acpi_checksum(rsdp, sizeof(*rsdp));
+	log_info("acpi: the guest's RSDP at %p, %u guest CPUs at home in the far domain",
+		(void *)rsdp, layout.cpus - 1);
+	return (uint64_t)rsdp;
+}

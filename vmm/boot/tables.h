@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's ACPI tables (ACPI 6.4 chapter 5): a root of our own that names the firmware's tables by
+ * reference, and our own SRAT, SLIT, MADT and FADT. Nothing is patched in place.
+ */
+#ifndef ANNEX_TABLES_H
+#define ANNEX_TABLES_H
+
+#include <stdint.h>
+
+/* Boot only, after acpi_init() and layout_make(). Returns the RSDP's address. */
+uint64_t tables_build(void);
+
+#endif

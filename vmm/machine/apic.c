@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* SDM vol. 3A chapter 11; AMD APM vol. 2 chapter 16. */
+#include <stdbool.h>
+#include "lib/panic.h"
+#include "machine/apic.h"
+#include "machine/clock.h"
+#include "machine/x86.h"
+
+#define BASE_X2APIC  (1u << 10)
+#define BASE_ENABLED (1u << 11)
+
+#define REG_ID            0x20
+#define REG_TPR           0x80
+#define REG_EOI           0xb0
+#define REG_SPURIOUS      0xf0
+#define REG_ICR           0x300
+#define REG_ICR2          0x310
+#define REG_LVT_TIMER     0x320
+#define REG_LVT_THERMAL   0x330
+#define REG_LVT_COUNTERS  0x340
+#define REG_LVT_LINT0     0x350
+#define REG_LVT_LINT1     0x360
+#define REG_LVT_ERROR     0x370
+#define REG_TIMER_INITIAL 0x380
+#define REG_TIMER_CURRENT 0x390
+#define REG_TIMER_DIVIDE  0x3e0
+
+#define ICR_FIXED   0x00004000u
+#define ICR_NMI     0x00004400u
+#define ICR_INIT    0x00004500u
+#define ICR_STARTUP 0x00004600u
+#define ICR_PENDING 0x00001000u
+
+#define LVT_MASKED  0x10000u
+#define DIVIDE_BY_1 0xbu
+
+static uint64_t timer_hz;
+
+static bool x2apic(void)
+{
+	return rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
+}
+
+static volatile uint32_t *reg(unsigned offset)
+{
+	return (volatile uint32_t *)((rdmsr(MSR_APIC_BASE) & 0xffffff000ull) + offset);
+}
+
+static uint32_t apic_read(unsigned offset)
+{
+	return x2apic() ? (uint32_t)rdmsr(0x800 + offset / 16) : *reg(offset);
+}
+
+static void apic_write(unsigned offset, uint32_t value)
+{
+	if (x2apic())
+		wrmsr(0x800 + offset / 16, value);
+	else
+		*reg(offset) = value;
+}
+
+uint32_t apic_id(void)
+{
+	return x2apic() ? apic_read(REG_ID) : apic_read(REG_ID) >> 24;
+}
+
+void apic_enable(void)
+{
+	static const uint16_t lvt[] = {REG_LVT_TIMER, REG_LVT_LINT0, REG_LVT_LINT1, REG_LVT_ERROR};
+
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLED);
+	apic_write(REG_SPURIOUS, 0x100 | APIC_VECTOR_SPURIOUS);
+	for (unsigned i = 0; i < sizeof(lvt) / sizeof(lvt[0]); i++)
+		apic_write(lvt[i], LVT_MASKED | 0x20);
+	apic_write(REG_TPR, 0);
+}
+
+void apic_eoi(void)
+{
+	apic_write(REG_EOI, 0);
+}
+
+static void wait_idle(void)
+{
+	while (*reg(REG_ICR) & ICR_PENDING)
+		cpu_relax();
+}
+
+/*
+ * The guest writes ICR2 and then ICR as two instructions; an exit may lie between them, so its ICR2
+ * is put back. x2APIC's ICR is one register and has no delivery status.
+ */
+static void send(uint32_t id, uint32_t command)
+{
+	uint32_t high;
+
+	if (x2apic()) {
+		__asm__ volatile("mfence; lfence" ::: "memory");
+		wrmsr(0x800 + REG_ICR / 16, (uint64_t)id << 32 | command);
+		return;
+	}
+	wait_idle();
+	high = *reg(REG_ICR2);
+	*reg(REG_ICR2) = id << 24;
+	*reg(REG_ICR) = command;
+	wait_idle();
+	*reg(REG_ICR2) = high;
+}
+
+void apic_send_nmi(uint32_t id)
+{
+	send(id, ICR_NMI);
+}
+
+void apic_send_fixed(uint32_t id, uint8_t vector)
+{
+	send(id, ICR_FIXED | vector);
+}
+
+void apic_send_init(uint32_t id)
+{
+	send(id, ICR_INIT);
+}
+
+void apic_send_startup(uint32_t id, uint8_t page)
+{
+	send(id, ICR_STARTUP | page);
+}
+
+void apic_calibrate(void)
+{
+	uint64_t start, ns;
+	uint32_t ticks;
+
+	apic_write(REG_LVT_TIMER, LVT_MASKED | APIC_VECTOR_TIMER);
+	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+	start = clock_now();
+	apic_write(REG_TIMER_INITIAL, 0xffffffffu);
+	clock_wait(5000000);
+	ticks = 0xffffffffu - apic_read(REG_TIMER_CURRENT);
+	ns = clock_now() - start;
+	apic_write(REG_TIMER_INITIAL, 0);
+	timer_hz = (uint64_t)ticks * 1000000000ull / ns;
+	if (timer_hz < 1000000)
+		panic_boot("the local APIC's timer does not run (%lu Hz measured)",
+			(unsigned long)timer_hz);
+}
+
+void apic_timer(uint64_t ns)
+{
+	uint64_t ticks;
+
+	if (ns > 1000000000ull)
+		ns = 1000000000ull;
+	ticks = ns * (timer_hz / 1000) / 1000000 + 1;
+	if (ticks > 0xffffffffu)
+		ticks = 0xffffffffu;
+	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+	apic_write(REG_LVT_TIMER, APIC_VECTOR_TIMER);
+	apic_write(REG_TIMER_INITIAL, (uint32_t)ticks);
+}
