@@ -38,6 +38,7 @@ struct policy *policy_new(
 	p->ops = *ops;
 	p->context = context;
 	p->capacity = config->slots;
+	p->unsure_slot = POLICY_NONE;
 	return p;
 }
 

@@ -25,6 +25,12 @@ static bool name(struct policy *p, struct session *s, uint32_t number, struct rp
 		extent->state = be32_make(RPC_EXTENT_LOST);
 		return true;
 	}
+	if (slot->unsure && policy_store_slot(p, number, slot) != 0) {
+		policy_message_refuse(
+			r, RPC_ERROR_STORE, "extent %u cannot be recorded", slot->index);
+		return false;
+	}
+	slot->unsure = false;
 	if (!slot->exposed) {
 		error = p->ops.expose(
 			p->context, s->tenant, s->number, number, &slot->address, &slot->rkey);
@@ -61,7 +67,7 @@ void policy_lease_list(struct policy *p, struct session *s, uint32_t first, stru
 	r->length = sizeof(listed) + count * sizeof(extent);
 }
 
-/* Puts a slot that has nobody's content any more where it belongs. */
+/* A slot's record has been replaced, and it holds nobody's content any more. */
 static void mark_free(struct policy *p, uint32_t number)
 {
 	struct slot *slot = &p->slot[number];
@@ -71,6 +77,8 @@ static void mark_free(struct policy *p, uint32_t number)
 		if (slot->owner)
 			slot->owner->dirty--;
 	}
+	if (p->unsure_slot == number)
+		p->unsure_slot = POLICY_NONE;
 	*slot = (struct slot){.state = number < p->config.slots ? SLOT_FREE : SLOT_ABSENT};
 }
 
@@ -100,13 +108,14 @@ static uint32_t find(struct policy *p, enum slot_state state)
 /* A slot whose memory is zeros, not yet recorded as anyone's; POLICY_NONE: the pool is full. */
 static uint32_t find_zeroed(struct policy *p)
 {
-	uint32_t slot = find(p, SLOT_FREE);
+	uint32_t slot = p->unsure_slot;
 
-	if (slot == POLICY_NONE && p->dirty > 0) {
+	if (slot == POLICY_NONE)
+		slot = find(p, SLOT_FREE);
+	if (slot == POLICY_NONE)
 		slot = find(p, SLOT_TO_ZERO);
-		if (slot != POLICY_NONE)
-			p->ops.zero(p->context, slot);
-	}
+	if (slot != POLICY_NONE && p->slot[slot].state == SLOT_TO_ZERO)
+		p->ops.zero(p->context, slot);
 	return slot;
 }
 
@@ -134,10 +143,10 @@ static uint32_t lease(struct policy *p, struct session *s, uint32_t index, struc
 		return POLICY_NONE;
 	}
 	/* On disk before anyone learns the rkey: or a crash gives the extent to somebody else. */
-	slot = (struct slot){
-		.state = SLOT_LEASED, .owner = s, .index = index, .serial = ++p->serial};
+	slot = (struct slot){.state = SLOT_LEASED, .owner = s, .index = index};
 	if (policy_store_slot(p, number, &slot) != 0) {
 		policy_session_drop(s, index);
+		p->unsure_slot = number;
 		policy_message_refuse(r, RPC_ERROR_STORE, "the lease cannot be recorded");
 		return POLICY_NONE;
 	}
@@ -186,6 +195,7 @@ void policy_lease_release(
 	if (number != POLICY_NONE) {
 		policy_lease_conceal(p, s, number);
 		if (policy_store_slot(p, number, &slot) != 0) {
+			p->slot[number].unsure = true;
 			policy_message_refuse(r, RPC_ERROR_STORE, "the release cannot be recorded");
 			return;
 		}

@@ -147,6 +147,8 @@ static struct session *place_for_new(struct policy *p)
 {
 	struct session *oldest = NULL;
 
+	if (p->unsure_session)
+		return p->unsure_session;
 	for (unsigned i = 0; i < POLICY_SESSIONS; i++) {
 		struct session *s = &p->session[i];
 
@@ -216,9 +218,11 @@ static struct session *begin(struct policy *p, struct policy_link *link,
 	memcpy(s->domain, attach->domain, sizeof(s->domain));
 	if (policy_store_session(p, s) != 0) {
 		*s = (struct session){0};
+		p->unsure_session = s;
 		policy_message_refuse(r, RPC_ERROR_STORE, "the session cannot be recorded");
 		return NULL;
 	}
+	p->unsure_session = NULL;
 	policy_log(p, LOG_INFO, "tenant %016llx: session %016llx begins, %u extents promised",
 		(unsigned long long)s->tenant, (unsigned long long)s->number, extents);
 	return s;

@@ -26,10 +26,10 @@ enum slot_state {
 struct slot {
 	uint8_t state;
 	bool exposed;
+	bool unsure; /* the disk may say TO_ZERO: record it again before it is named */
 	uint32_t index; /* of the owner's far window */
 	uint32_t rkey;
 	uint64_t address;
-	uint64_t serial; /* of the lease */
 	struct session *owner; /* LEASED, LOST, and TO_ZERO while the record names it */
 };
 
@@ -74,9 +74,15 @@ struct policy {
 	uint32_t next_free; /* where the search for a free slot begins */
 	uint32_t next_dirty; /* and for one to be zeroed */
 	uint32_t dirty;
+	/*
+	 * A store that failed may have been written all the same. So that never two records name one
+	 * session or extent, the next new one goes to the place where the last one failed.
+	 */
+	uint32_t unsure_slot; /* or POLICY_NONE */
+	struct session *unsure_session; /* or NULL */
 	bool header; /* the store has one */
 	bool replaced; /* it names another pool */
-	uint64_t serial; /* last one given to a session or a lease */
+	uint64_t serial; /* last one given to a session */
 	uint64_t order; /* last one given to a link */
 	uint32_t link_count;
 	struct policy_link *links;

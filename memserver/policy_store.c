@@ -26,7 +26,7 @@ struct record {
 	be64 tenant;
 	be64 session;
 	uint8_t id[16]; /* header: pool; session: domain */
-	be64 serial; /* of the session or the lease */
+	be64 serial; /* of the session */
 	be32 value; /* header: slots; session: extents promised; slot: index */
 	be32 check; /* CRC-32C of all before it */
 };
@@ -93,9 +93,7 @@ int policy_store_session(struct policy *p, const struct session *s)
 
 int policy_store_slot(struct policy *p, uint32_t number, const struct slot *slot)
 {
-	struct record record = {.state = be32_make(slot->state),
-		.serial = be64_make(slot->serial),
-		.value = be32_make(slot->index)};
+	struct record record = {.state = be32_make(slot->state), .value = be32_make(slot->index)};
 
 	if (slot->owner) {
 		record.tenant = be64_make(slot->owner->tenant);
@@ -155,27 +153,6 @@ static void mark_dirty(struct policy *p, struct slot *slot, struct session *owne
 		owner->dirty++;
 }
 
-/*
- * Two records may name one extent when the first was written but not acknowledged by the disk, and
- * the lease was asked for again: the later one counts, the other's slot is to be zeroed.
- */
-static bool newest_lease(struct policy *p, struct session *owner, uint32_t index, uint64_t serial)
-{
-	uint32_t other = policy_session_slot(owner, index);
-
-	if (serial > p->serial)
-		p->serial = serial;
-	if (other == POLICY_NONE)
-		return true;
-	if (p->slot[other].serial > serial)
-		return false;
-	if (p->slot[other].state == SLOT_LOST)
-		owner->lost--;
-	policy_session_drop(owner, index);
-	mark_dirty(p, &p->slot[other], NULL);
-	return true;
-}
-
 static int load_slot(struct policy *p, uint32_t place, const struct record *record)
 {
 	uint32_t state = be32_get(record->state), index = be32_get(record->value);
@@ -197,11 +174,8 @@ static int load_slot(struct policy *p, uint32_t place, const struct record *reco
 			mark_dirty(p, slot, owner && owner->ended ? owner : NULL);
 		return 0;
 	}
-	slot->serial = be64_get(record->serial);
-	if (!newest_lease(p, owner, index, slot->serial)) {
-		mark_dirty(p, slot, NULL);
-		return 0;
-	}
+	if (policy_session_slot(owner, index) != POLICY_NONE)
+		return EBADMSG;
 	if (!policy_session_hold(owner, index, place))
 		return ENOMEM;
 	slot->owner = owner;
