@@ -117,7 +117,7 @@ make_guest() {
 	rm -rf "$root"/boot/* "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 	note "making the file system"
 	mke2fs -q -t ext4 -O ^has_journal,^metadata_csum -E lazy_itable_init=0 -N 120000 -L root \
-		-d "$root" "$to/disk.img" 1600M
+		-d "$root" "$to/disk.img" 1600M >/dev/null
 	rm -rf "$root"
 }
 
@@ -125,8 +125,9 @@ make_server() {
 	local to=$1 package=$2 release=${2#linux-image-} work=$1/work
 	mkdir -p "$work"
 	note "fetching the kernel package $package for memory servers"
-	(cd "$work" && { apt-get -qq download "$package" 2>&1 ||
-		{ apt-get -qq update && apt-get -qq download "$package"; } }) >&2 ||
+	(cd "$work" && { apt-get -qq -o APT::Sandbox::User=root download "$package" ||
+		{ apt-get -qq update &&
+			apt-get -qq -o APT::Sandbox::User=root download "$package"; } }) >&2 ||
 		fail "apt-get download $package failed"
 	dpkg -x "$work"/*.deb "$work/root"
 	cp "$work/root/boot/vmlinuz-$release" "$to/vmlinuz"

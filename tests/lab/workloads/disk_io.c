@@ -66,6 +66,6 @@ int main(int argc, char **argv)
 		lab_fail("%u of %zu pages wrong after O_DIRECT", wrong, pages);
 	if (there < 90)
 		lab_fail("only %u %% of the buffer is on node %d", there, node);
-	printf("%zu MiB O_DIRECT both ways, %u %% of the buffer on the far node\n", mib, there);
+	printf("%zu MiB O_DIRECT both ways, %u %% of the buffer on node %d\n", mib, there, node);
 	return 0;
 }

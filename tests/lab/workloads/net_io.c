@@ -131,6 +131,7 @@ int main(int argc, char **argv)
 		lab_fail("%lu of %lu received pages are wrong", wrong, bytes / LAB_PAGE);
 	if (there < 90)
 		lab_fail("only %u %% of the buffer is on node %d", there, node);
-	printf("%lu MiB there and back, %u %% of the buffer on the far node\n", bytes >> 20, there);
+	printf("%lu MiB there and back, %u %% of the buffer on node %d\n", bytes >> 20, there,
+		node);
 	return 0;
 }
