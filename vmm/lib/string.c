@@ -112,3 +112,14 @@ char *strchr(const char *s, int c)
 			return NULL;
 	return (char *)s;
 }
+
+void *memchr(const void *data, int value, size_t length)
+{
+	const uint8_t *p = data;
+
+	for (; length; p++, length--) {
+		if (*p == (uint8_t)value)
+			return (void *)p;
+	}
+	return NULL;
+}

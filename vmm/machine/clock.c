@@ -31,7 +31,7 @@ static uint64_t measure_pm_timer(uint16_t port)
 		if (++limit > 10000000)
 			return 0;
 	}
-	return (unsigned __int128)(rdtsc() - begin) * PM_TIMER_HZ / passed;
+	return (rdtsc() - begin) * PM_TIMER_HZ / passed;
 }
 
 /* Channel 2 in mode 0, gate by port 0x61 (8254 data sheet). */
@@ -52,7 +52,7 @@ static uint64_t measure_pit(void)
 	}
 	ticks = rdtsc() - begin;
 	out8(0x61, gate);
-	return (unsigned __int128)ticks * PIT_HZ / count;
+	return ticks * PIT_HZ / count;
 }
 
 void clock_init(void)
@@ -68,8 +68,8 @@ void clock_init(void)
 	}
 	if (tsc_hz < 1000000)
 		panic_boot("the TSC runs at %lu Hz, too slow to be a clock", (unsigned long)tsc_hz);
-	ns_per_tick = ((unsigned __int128)1000000000u << 32) / tsc_hz;
-	ticks_per_ns = ((unsigned __int128)tsc_hz << 32) / 1000000000u;
+	ns_per_tick = (1000000000ull << 32) / tsc_hz;
+	ticks_per_ns = (tsc_hz << 30) / 1000000000u << 2;
 	tsc_start = rdtsc();
 	log_info("clock: TSC at %lu kHz by the %s", (unsigned long)(tsc_hz / 1000), source);
 }
