@@ -46,7 +46,7 @@ masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.time
 	systemd-tmpfiles-clean.timer e2scrub_all.timer systemd-pstore.service systemd-binfmt.service
 	systemd-repart.service systemd-firstboot.service systemd-journal-flush.service
 	systemd-random-seed.service systemd-update-utmp.service systemd-user-sessions.service
-	systemd-update-utmp-runlevel.service systemd-logind.service systemd-machine-id-commit.service
+	systemd-update-utmp-runlevel.service systemd-machine-id-commit.service
 	getty@tty1.service serial-getty@ttyS0.service systemd-pcrphase.service
 	systemd-pcrphase-sysinit.service e2scrub_reap.service dev-mqueue.mount
 	systemd-remount-fs.service"

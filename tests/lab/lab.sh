@@ -116,6 +116,18 @@ lab_baseline_xml() {
 
 console() { echo "$consoles/$1.console"; }
 
+# lab_wait_quietly NAME SECONDS PATTERN: as lab_wait, false without a word when the time is over.
+lab_wait_quietly() {
+	local end=$((SECONDS + $2))
+	while [ $SECONDS -lt $end ]; do
+		lab_progress "$1"
+		grep -aqE "$3" "$(console "$1")" 2>/dev/null && return 0
+		[ "$(virsh domstate "$1" 2>/dev/null)" = running ] || return 1
+		sleep 0.5
+	done
+	return 1
+}
+
 # lab_wait NAME SECONDS PATTERN: until the console shows PATTERN. The watchdog of every machine:
 # ends with the consoles' tails when the time is over, the domain is gone or its kernel gave up.
 lab_wait() {
@@ -166,6 +178,20 @@ lab_results() {
 		print name "\t" state "\t" seconds "\t" $0
 	}'
 }
+
+# lab_table NAME: the results for people.
+lab_table() {
+	printf '       %-12s %-5s %8s  %s\n' workload "" seconds ""
+	lab_results "$1" | awk -F'\t' '{ printf "       %-12s %-5s %8s  %s\n", $1, $2, $3, $4 }'
+}
+
+# lab_stat_line NAME: one line of what the VMM counts.
+lab_stat_line() {
+	local json
+	json=$(annex stat "$1" --json 2>/dev/null) || return 0
+	say "  stat: $(jq -r "$stat_line" <<<"$json" 2>/dev/null)"
+}
+stat_line='"\(.)"'
 
 lab_off() { # lab_off NAME SECONDS: until the domain is shut off
 	local end=$((SECONDS + $2))

@@ -36,4 +36,4 @@ if node >= 0:
     percent = round(100 * float(total[node]) / float(total[-1]))
     if percent < 90:
         fail(f"only {percent} % of the process's memory on the far node")
-print(f"{entries} entries, {float(total[-1]):.0f} MiB, {percent} % on the far node")
+print(f"{entries} entries, {float(total[-1]):.0f} MiB, {percent} % on node {node}")

@@ -1,0 +1,162 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# make lab: the demo's workloads with asserts, and what the demo does not show: a server that goes
+# away and comes back, boots that must be refused, the plain guest without the VMM.
+# Arguments: names of the parts below; default: all.
+set -u
+. "$(dirname "$0")/lab.sh"
+
+passed=0 failed=0
+ok() {
+	passed=$((passed + 1))
+	say "ok      $*"
+}
+not_ok() {
+	failed=$((failed + 1))
+	say "NOT OK  $*"
+}
+# check TEXT COMMAND...: one assertion.
+check() {
+	local text=$1
+	shift
+	if "$@"; then ok "$text"; else not_ok "$text"; fi
+}
+
+# expect_workloads NAME COUNT PREFIX: each workload of the guest is one assertion.
+expect_workloads() {
+	local name state seconds detail count=0
+	while IFS=$'\t' read -r name state seconds detail; do
+		count=$((count + 1))
+		check "$3: $name: $detail ($seconds s)" [ "$state" = ok ]
+	done < <(lab_results "$1")
+	check "$3: $2 workloads ran" [ "$count" -eq "$2" ]
+}
+
+define() { # define NAME RUN SET: a guest with far memory
+	lab_disk "$1"
+	lab_xml "$1" "$2" "$3"
+	annex guest define "$work/$1.xml" >"$logs/$1.define" 2>&1 || {
+		cat "$logs/$1.define"
+		return 1
+	}
+}
+
+says() { grep -aqiE "$2" "$(console "$1")"; } # says NAME PATTERN
+
+part_baseline() {
+	lab_disk plain
+	lab_baseline_xml plain all peer:10.78.0.1 1024
+	virsh define "$work/plain.xml" && virsh start plain || { not_ok "plain guest starts"; return; }
+	lab_wait plain 240 LAB-END
+	expect_workloads plain 9 "without VMM"
+	virsh destroy plain 2>/dev/null
+}
+
+stat_value() { # stat_value JSON FILTER: a number, 0 when it is not there
+	jq -r "$2 // 0" <<<"$1" 2>/dev/null || echo 0
+}
+
+check_counters() {
+	local json
+	json=$(annex stat main --json) || { not_ok "annex stat --json answers"; return; }
+	echo "$json" >"$logs/stat.json"
+	check "annex stat --json is JSON" jq -e . "$logs/stat.json" -c --exit-status >/dev/null
+	for key in fills_remote evictions write_backs; do
+		check "annex stat: $key > 0" [ "$(stat_value "$json" ".. | .$key? // empty" | head -n 1)" -gt 0 ]
+	done
+}
+
+part_workloads() {
+	define main all peer:10.78.0.1 || { not_ok "annex guest define"; return; }
+	cp "$work/main.xml" "$work/again.xml"
+	virsh dumpxml main --inactive >"$work/first.dump"
+	annex guest define "$work/main.xml" >/dev/null 2>&1
+	virsh dumpxml main --inactive >"$work/second.dump"
+	check "define twice gives the same domain" cmp -s "$work/first.dump" "$work/second.dump"
+	virsh start main || { not_ok "virsh start"; return; }
+	lab_wait main 180 'LAB pattern' && check_counters
+	check "save is refused" refused_save
+	lab_wait main 600 LAB-END
+	expect_workloads main 9 "far memory"
+	check "the guest powers off" lab_off main 60
+}
+
+refused_save() {
+	! virsh save main "$work/main.save" >"$logs/save" 2>&1 && [ "$(virsh domstate main)" = running ]
+}
+
+# The server stands still for 8 s, then is cut off for 14 s: longer than a queue pair lives.
+part_stall() {
+	local port
+	define stall pattern,dict,word_count annex.stay= || { not_ok "annex guest define"; return; }
+	virsh start stall || { not_ok "virsh start"; return; }
+	lab_wait stall 180 'LAB-START pattern' || { not_ok "guest boots"; return; }
+	virsh destroy stall
+	check "a destroyed guest starts again" virsh start stall
+	lab_wait stall 180 'LAB-START pattern' || { not_ok "guest boots again"; return; }
+	sleep 3
+	virsh suspend memory1 && sleep 8
+	lab_stat_line stall
+	virsh resume memory1
+	say "server suspended for 8 s and resumed"
+	lab_wait stall 300 'LAB-START dict' || { not_ok "goes on after the stall"; return; }
+	sleep 3
+	port=$(virsh domiflist memory1 | awk 'NF > 1 { print $1; exit }')
+	virsh domif-setlink memory1 "$port" down && sleep 14
+	virsh domif-setlink memory1 "$port" up
+	say "server cut off for 14 s"
+	lab_wait stall 400 LAB-END
+	expect_workloads stall 3 "server away"
+	virsh destroy stall 2>/dev/null
+}
+
+part_shutdown() {
+	define idle hello x:1 || { not_ok "annex guest define"; return; }
+	sed -i 's/annex.run=hello/annex.run=hello annex.stay/' "$work/idle.xml"
+	annex guest define "$work/idle.xml" >/dev/null 2>&1
+	virsh start idle || { not_ok "virsh start"; return; }
+	lab_wait idle 180 LAB-END || { not_ok "guest boots"; return; }
+	virsh shutdown idle
+	check "virsh shutdown ends the guest" lab_off idle 60
+	check "annex guest undefine" annex guest undefine idle
+	check "the domain is gone" gone idle
+}
+gone() { ! virsh dominfo "$1" >/dev/null 2>&1; }
+
+# Boots that must not happen, with the reason on the console.
+part_refusals() {
+	lab_disk greedy
+	lab_xml greedy hello x:1
+	sed -i "s|<annex:size unit='MiB'>512|<annex:size unit='MiB'>2048|" "$work/greedy.xml"
+	if annex guest define "$work/greedy.xml" >"$logs/greedy.define" 2>&1; then
+		virsh start greedy >/dev/null 2>&1
+		check "a full pool refuses the boot and says so" \
+			lab_wait greedy 60 '[Pp]ool|promis|reserv'
+		check "the refused guest's kernel never started" not_says greedy 'LAB-BEGIN|Linux version'
+		virsh destroy greedy 2>/dev/null
+	else
+		check "annex guest define refuses more than the pool has" \
+			grep -qiE 'pool' "$logs/greedy.define"
+	fi
+	virsh destroy memory1
+	define orphan hello x:1 && virsh start orphan >/dev/null 2>&1
+	check "a missing server is named and stops the boot" lab_wait orphan 90 'memory1'
+	check "its kernel never started" not_says orphan 'LAB-BEGIN|Linux version'
+	virsh destroy orphan 2>/dev/null
+}
+not_says() { ! says "$@"; }
+
+parts=${*:-baseline workloads stall shutdown refusals}
+lab_images || { echo "lab: images failed" >&2; exit 1; }
+lab_begin lab
+lab_peer || fail "the network peer does not build"
+for part in $parts; do
+	say "-- $part"
+	if [ "$part" != baseline ] && [ -z "${server_up:-}" ]; then
+		lab_server memory1 10.77.0.1 640M || { not_ok "annex server provision"; break; }
+		server_up=1
+	fi
+	"part_$part"
+done
+echo "lab: $passed passed, $failed failed"
+[ "$failed" -eq 0 ]
