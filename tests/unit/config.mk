@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the neutral parts of vmm/boot and vmm/machine.
+
+UNIT_TESTS += $(BUILD)/unit/config_test $(BUILD)/unit/layout_test
+
+$(BUILD)/unit/config_test: tests/unit/config_test.c vmm/boot/config.c vmm/machine/pci_parse.c \
+		$(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -MMD -o $@ $(filter %.c,$^) $(BUILD)/host/lib.a -lcmocka
+
+$(BUILD)/unit/layout_test: tests/unit/layout_test.c vmm/machine/layout.c $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -MMD -o $@ $(filter %.c,$^) $(BUILD)/host/lib.a -lcmocka
