@@ -4,9 +4,11 @@
 #define ANNEX_SERVICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct config;
+struct far;
 struct slat_window;
 
 /* Set (then a full fence) before the service core halts; a vCPU that sees it sends the wake IPI. */
@@ -34,5 +36,14 @@ const struct far *service_far(void);
 
 /* The boot CPU waits for this before it enters the guest. */
 extern _Atomic uint32_t service_ready;
+
+/*
+ * Service core, guest stopped for good (panic_guest, after virt_stop()): goes on answering the
+ * management channel, with state "stopped" and this reason, and does nothing else.
+ */
+_Noreturn void service_stopped(const char *reason);
+
+/* The engine, for the panic report; NULL before it is started. */
+const struct far *service_far(void);
 
 #endif

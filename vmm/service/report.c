@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "annex/version.h"
+#include "boot/config.h"
+#include "fabric/session.h"
+#include "lib/log.h"
+#include "lib/text.h"
+#include "service/emit.h"
+#include "service/manage.h"
+#include "service/report.h"
+#include "virt/virt.h"
+
+static const char *const state_names[] = {
+	[REPORT_BOOTING] = "booting",
+	[REPORT_RUNNING] = "running",
+	[REPORT_STALLED] = "stalled",
+	[REPORT_STOPPED] = "stopped",
+};
+
+static void report_far(const struct report *r, struct emit *e)
+{
+	struct far_states states = {0};
+	uint64_t pages;
+
+	if (r->far)
+		far_states(r->far, &states);
+	pages = states.zero + states.remote + states.filling + states.resident + states.unsettled +
+		states.victim_clean + states.victim_dirty + states.cleaning + states.moving;
+	emit_open(e, "far", '{');
+	emit_number(e, "base", r->far_base);
+	emit_number(e, "pages", pages);
+	emit_number(e, "zero", states.zero);
+	emit_number(e, "remote", states.remote);
+	emit_number(e, "filling", states.filling);
+	emit_number(e, "resident", states.resident);
+	emit_number(e, "unsettled", states.unsettled);
+	emit_number(e, "victim_clean", states.victim_clean);
+	emit_number(e, "victim_dirty", states.victim_dirty);
+	emit_number(e, "cleaning", states.cleaning);
+	emit_number(e, "moving", states.moving);
+	emit_close(e, '}');
+}
+
+static void report_frames(const struct report *r, struct emit *e)
+{
+	uint32_t total = 0, free = 0, low = 0, high = 0;
+
+	if (r->far)
+		far_frames(r->far, &total, &free, &low, &high);
+	emit_open(e, "frames", '{');
+	emit_number(e, "total", total);
+	emit_number(e, "free", free);
+	emit_number(e, "low", low);
+	emit_number(e, "high", high);
+	emit_close(e, '}');
+}
+
+static void report_extents(const struct report *r, struct emit *e)
+{
+	uint32_t total = 0, leased = 0, lost = 0;
+
+	if (r->far)
+		far_extents(r->far, &total, &leased, &lost);
+	emit_open(e, "extents", '{');
+	emit_number(e, "total", total);
+	emit_number(e, "leased", leased);
+	emit_number(e, "lost", lost);
+	emit_close(e, '}');
+}
+
+static void report_server(const struct report *r, struct emit *e, unsigned server)
+{
+	const struct config_server *c = &r->config->server[server];
+	struct session_info info = {0};
+	char address[24];
+
+	if (server < r->sessions)
+		session_info(r->session[server], &info);
+	text_format(address, sizeof(address), "%u.%u.%u.%u:%u", c->address >> 24,
+		c->address >> 16 & 255, c->address >> 8 & 255, c->address & 255, c->port);
+	emit_open(e, NULL, '{');
+	emit_string(e, "name", c->name);
+	emit_string(e, "address", address);
+	emit_string(e, "state", session_state_name(info.state));
+	emit_number(e, "since_ns", info.since);
+	emit_number(e, "rtt_ns", info.rtt);
+	emit_number(e, "mtu", info.mtu);
+	emit_number(e, "reconnects", info.reconnects);
+	emit_close(e, '}');
+}
+
+static const char *report_status(const struct report *r, struct emit *e, const char *argument)
+{
+	emit_string(e, "version", ANNEX_VERSION);
+	emit_number(e, "uptime_ns", r->now);
+	emit_string(e, "state", state_names[r->state]);
+	emit_string(e, "reason", r->reason);
+	emit_number(e, "cpus", r->cpus);
+	report_far(r, e);
+	report_frames(r, e);
+	report_extents(r, e);
+	emit_number(e, "pinned_bytes", r->pinned_bytes);
+	emit_number(e, "vmm_bytes", r->vmm_bytes);
+	emit_open(e, "servers", '[');
+	for (unsigned i = 0; i < r->config->servers; i++)
+		report_server(r, e, i);
+	emit_close(e, ']');
+	return NULL;
+}
+
+static void far_part(const struct report *r, struct emit *e)
+{
+	const struct far_counters *c = r->far ? far_counters(r->far) : NULL;
+
+	emit_open(e, "far", '{');
+#define X(name, text) emit_number(e, #name, c ? c->name : 0);
+	FAR_COUNTERS(X)
+#undef X
+	emit_close(e, '}');
+}
+
+static void fabric_part(const struct report *r, struct emit *e)
+{
+	const struct fabric_counters *c = r->fabric ? fabric_counters(r->fabric) : NULL;
+
+	emit_open(e, "fabric", '{');
+#define X(name, text) emit_number(e, #name, c ? c->name : 0);
+	FABRIC_COUNTERS(X)
+#undef X
+	emit_close(e, '}');
+}
+
+static void nic_part(const struct report *r, struct emit *e)
+{
+	emit_open(e, "nic", '{');
+#define X(name) emit_number(e, #name, r->nic->counters.name);
+	NIC_COUNTERS(X)
+#undef X
+	emit_close(e, '}');
+}
+
+static void virt_part(struct emit *e)
+{
+	const char *name;
+	uint64_t value;
+
+	emit_open(e, "virt", '{');
+	for (unsigned i = 0; virt_counter(i, &name, &value); i++)
+		emit_number(e, name, value);
+	emit_close(e, '}');
+}
+
+static void service_part(const struct report *r, struct emit *e)
+{
+	emit_open(e, "service", '{');
+#define X(name, text) emit_number(e, #name, r->counters.name);
+	SERVICE_COUNTERS(X)
+#undef X
+	emit_close(e, '}');
+}
+
+static const char *report_counters(const struct report *r, struct emit *e, const char *argument)
+{
+	far_part(r, e);
+	fabric_part(r, e);
+	nic_part(r, e);
+	virt_part(e);
+	service_part(r, e);
+	return NULL;
+}
+
+static void report_stage(struct emit *e, const char *name, const struct histogram *h)
+{
+	static const struct histogram empty;
+
+	if (!h)
+		h = &empty;
+	emit_open(e, name, '{');
+	emit_number(e, "count", h->count);
+	emit_number(e, "p50", histogram_at(h, 500));
+	emit_number(e, "p99", histogram_at(h, 990));
+	emit_number(e, "p999", histogram_at(h, 999));
+	emit_number(e, "max", h->max);
+	emit_close(e, '}');
+}
+
+static const char *report_histogram(const struct report *r, struct emit *e, const char *argument)
+{
+	static const char *const stages[FAR_STAGES] = {"queue", "wire", "map", "total"};
+	const struct far_histograms *h = r->far ? far_histograms(r->far) : NULL;
+
+	emit_open(e, "remote", '{');
+	for (unsigned i = 0; i < FAR_STAGES; i++)
+		report_stage(e, stages[i], h ? &h->remote[i] : NULL);
+	emit_close(e, '}');
+	emit_open(e, "zero", '{');
+	report_stage(e, "total", h ? &h->zero : NULL);
+	emit_close(e, '}');
+	emit_open(e, "victim", '{');
+	report_stage(e, "total", h ? &h->victim : NULL);
+	emit_close(e, '}');
+	return NULL;
+}
+
+/* Escaped, a byte is six at most; what stands behind the lines must fit too. */
+#define LOG_MARGIN (6u * LOG_WIDTH + 64u)
+
+static const char *report_log(const struct report *r, struct emit *e, const char *argument)
+{
+	uint64_t end = log_next(), first = end > LOG_LINES ? end - LOG_LINES : 0, from = first;
+	char line[LOG_WIDTH];
+
+	if (*argument && !text_number(argument, 10, &from))
+		return "log wants the number of a line";
+	if (from < first)
+		from = first;
+	emit_open(e, "lines", '[');
+	for (; from < end && e->size - e->length > LOG_MARGIN; from++)
+		if (log_line(from, line, sizeof(line)))
+			emit_string(e, NULL, line);
+	emit_close(e, ']');
+	emit_number(e, "next", from < end ? from : end);
+	return NULL;
+}
+
+const char *report_answer(void *context, struct emit *result, const struct manage_request *request)
+{
+	static const struct {
+		const char *name;
+		const char *(*report)(const struct report *r, struct emit *e, const char *argument);
+		bool argument;
+	} commands[] = {
+		{"status", report_status, false},
+		{"counters", report_counters, false},
+		{"histogram", report_histogram, false},
+		{"log", report_log, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+		if (strcmp(request->command, commands[i].name) != 0)
+			continue;
+		if (*request->argument && !commands[i].argument)
+			return "this command takes no argument";
+		return commands[i].report(context, result, request->argument);
+	}
+	return "no such command; there are status, counters, histogram, log";
+}
