@@ -9,17 +9,17 @@ VMM_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Ivmm -Iinclude -ffrees
 	-fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
 
-# The service core carries no guest state in its registers: checksums may use SSE there.
-$(BUILD)/vmm/lib/crc.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS)) \
-	-msse4.2 -mpclmul
+# The service core carries no guest state in its registers: checksums may use SSE there. The functions
+# that need more than SSE2 say so themselves.
+$(BUILD)/vmm/lib/crc.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS))
 
 $(BUILD)/vmm/%.o: vmm/%.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VMM_CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/vmm/%.o: vmm/%.S
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(VMM_CFLAGS) -MMD -c -o $@ $<
+	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/annex-vmm.elf: $(VMM_OBJECTS) vmm/boot/vmm.ld
 	@mkdir -p $(@D)

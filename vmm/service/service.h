@@ -24,16 +24,6 @@ extern uint32_t service_apic_id;
  */
 _Noreturn void service_run(const struct config *config, const struct slat_window *window);
 
-/*
- * The guest was stopped for good (panic_guest()): the service core goes on answering on the
- * management channel, state "stopped" with this reason, and does nothing else.
- */
-_Noreturn void service_stopped(const char *reason);
-
-/* The engine, for the panic report; NULL before service_run() has started it. */
-struct far;
-const struct far *service_far(void);
-
 /* The boot CPU waits for this before it enters the guest. */
 extern _Atomic uint32_t service_ready;
 
