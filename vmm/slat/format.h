@@ -13,12 +13,12 @@
 
 struct slat_format {
 	const char *name;
-	uint64_t present;  /* any of these set: the entry maps */
-	uint64_t leaf;     /* 4 KiB leaf, read-write-execute, write-back memory, A clear, D clear */
+	uint64_t present; /* any of these set: the entry maps */
+	uint64_t leaf; /* 4 KiB leaf, read-write-execute, write-back memory, A clear, D clear */
 	uint64_t writable; /* cleared: write-protected */
 	uint64_t accessed; /* 0: this CPU has no A/D bits (section 5's fallback) */
 	uint64_t dirty;
-	uint64_t address;  /* mask of the host-physical address */
+	uint64_t address; /* mask of the host-physical address */
 };
 
 static inline bool slat_present(const struct slat_format *f, uint64_t entry)
@@ -40,7 +40,8 @@ static inline uint64_t slat_exchange(_Atomic uint64_t *entry, uint64_t value)
 	return __atomic_exchange_n((uint64_t *)entry, value, __ATOMIC_SEQ_CST);
 }
 
-static inline bool slat_compare_exchange(_Atomic uint64_t *entry, uint64_t *expected, uint64_t value)
+static inline bool slat_compare_exchange(
+	_Atomic uint64_t *entry, uint64_t *expected, uint64_t value)
 {
 	return __atomic_compare_exchange_n(
 		(uint64_t *)entry, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
@@ -63,10 +64,10 @@ static inline void slat_write(_Atomic uint64_t *entry, uint64_t value)
  */
 struct slat_window {
 	const struct slat_format *format;
-	_Atomic uint64_t *leaf;  /* [pages] */
+	_Atomic uint64_t *leaf; /* [pages] */
 	_Atomic uint64_t *upper; /* [pages / 512], only their accessed bit is the engine's */
-	uint64_t base;           /* guest-physical, 2 MiB aligned */
-	uint32_t pages;          /* multiple of 512 */
+	uint64_t base; /* guest-physical, 2 MiB aligned */
+	uint32_t pages; /* multiple of 512 */
 };
 
 #endif

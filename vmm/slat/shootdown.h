@@ -21,14 +21,14 @@ struct shootdown {
 	_Atomic uint64_t epoch;
 	uint32_t cpus;
 	uint64_t kicked_at[SHOOTDOWN_CPUS]; /* ns; service core only */
-	uint64_t kicks;                     /* counter */
+	uint64_t kicks; /* counter */
 	void (*kick)(void *context, unsigned cpu);
 	void *context;
 	struct shootdown_cpu cpu[SHOOTDOWN_CPUS];
 };
 
-void shootdown_init(
-	struct shootdown *s, unsigned cpus, void (*kick)(void *context, unsigned cpu), void *context);
+void shootdown_init(struct shootdown *s, unsigned cpus, void (*kick)(void *context, unsigned cpu),
+	void *context);
 
 /*
  * vCPU, interrupts held off so that no kick is lost between this and the entry (SVM: GIF=0): marks

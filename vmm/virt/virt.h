@@ -15,9 +15,9 @@
 /* Where the boot CPU's guest begins (Linux 64-bit boot protocol, Documentation/arch/x86/boot.rst). */
 struct virt_entry {
 	uint64_t rip;
-	uint64_t rsi;  /* zero page */
-	uint64_t cr3;  /* identity tables in guest-visible, reserved memory */
-	uint64_t gdt;  /* GDT with 0x10 code64, 0x18 data; in guest-visible memory */
+	uint64_t rsi; /* zero page */
+	uint64_t cr3; /* identity tables in guest-visible, reserved memory */
+	uint64_t gdt; /* GDT with 0x10 code64, 0x18 data; in guest-visible memory */
 	uint16_t gdt_limit;
 };
 
@@ -38,6 +38,15 @@ _Noreturn void virt_run_boot(const struct virt_entry *entry);
 
 /* Other guest CPUs: held by the VMM until the guest starts them. */
 _Noreturn void virt_run_waiting(unsigned cpu);
+
+/* The far window's tables, once built. */
+const struct slat_window *virt_window(void);
+
+/*
+ * Service core, each turn: wakes vCPUs that sleep on a mailbox which is done by now (the engine only
+ * sets its state). A few loads when there is nothing to do.
+ */
+void virt_wake_waiting(void);
 
 /* Held together while a fault stalls (architecture section 11). Service core. */
 void virt_hold(bool hold);

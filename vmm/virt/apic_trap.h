@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's local APIC is the machine's. Only its interrupt command register is watched: an INIT
+ * or SIPI must never reach a CPU that runs the VMM, and starts one of the guest's CPUs instead; an
+ * NMI marks its target first (architecture section 6). xAPIC: the page is read-only in the SLAT and a
+ * write is replayed (step.h). x2APIC: the MSR is intercepted.
+ */
+#ifndef ANNEX_APIC_TRAP_H
+#define ANNEX_APIC_TRAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "virt/vcpu.h"
+
+/* The page to keep read-only, or 0. Constant after boot. */
+uint64_t apic_trap_page(void);
+
+/* The firmware left the APICs in x2APIC mode, so the guest runs in it too. */
+bool apic_trap_x2(void);
+
+/* Fills the scratch page for a write at gpa (the instruction may read before it writes). */
+void apic_trap_show(uint64_t gpa, uint8_t *page);
+
+/* Does the write that the guest has left in the scratch page. */
+void apic_trap_write(struct vcpu *v, uint64_t gpa, const uint8_t *page);
+
+/* A write of the x2APIC's command register. */
+void apic_trap_write_x2(struct vcpu *v, uint64_t value);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "virt/guest.h"
+#include "virt/insn.h"
+#include "virt/vendor.h"
+
+static bool is_prefix(uint8_t b, bool code64)
+{
+	switch (b) {
+	case 0x26: /* segments */
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+	case 0x64:
+	case 0x65:
+	case 0x66: /* operand and address size */
+	case 0x67:
+	case 0xf0: /* LOCK, REP */
+	case 0xf2:
+	case 0xf3:
+		return true;
+	}
+	return code64 && (b & 0xf0) == 0x40;
+}
+
+unsigned insn_prefixes(const uint8_t *bytes, unsigned count, bool code64)
+{
+	unsigned n = 0;
+
+	while (n < count && is_prefix(bytes[n], code64))
+		n++;
+	return n;
+}
+
+static unsigned fetch(const struct vcpu *v, uint8_t *bytes, unsigned count, bool *code64)
+{
+	struct virt_paging p;
+
+	virt_vendor->paging(v, &p);
+	*code64 = p.code64;
+	return guest_read(&p, p.cs_base + v->rip, bytes, count);
+}
+
+bool insn_length(const struct vcpu *v, unsigned opcode, unsigned *length)
+{
+	uint8_t bytes[INSN_MAX];
+	bool code64;
+	unsigned got = fetch(v, bytes, INSN_MAX, &code64);
+	unsigned prefixes = insn_prefixes(bytes, got, code64);
+
+	*length = prefixes + opcode;
+	return prefixes < got && *length <= INSN_MAX;
+}
+
+bool insn_is_hlt(const struct vcpu *v)
+{
+	uint8_t byte;
+	bool code64;
+
+	return fetch(v, &byte, 1, &code64) && byte == 0xf4;
+}

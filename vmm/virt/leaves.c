@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* AMD APM vol. 3 appendix E. */
+#include "machine/x86.h"
+#include "virt/apic_trap.h"
+#include "virt/leaves.h"
+
+#define LEAF1_MONITOR (1u << 3)
+#define LEAF1_VMX     (1u << 5)
+#define LEAF1_SMX     (1u << 6)
+#define LEAF1_X2APIC  (1u << 21)
+#define LEAF1_OSXSAVE (1u << 27)
+#define LEAF7_OSPKE   (1u << 4)
+#define EXT1_SVM      (1u << 2)
+#define EXT1_SKINIT   (1u << 12)
+
+#define CR4_OSXSAVE (1ull << 18)
+#define CR4_PKE     (1ull << 22)
+
+static uint32_t mirror(uint32_t value, uint32_t bit, bool on)
+{
+	return on ? value | bit : value & ~bit;
+}
+
+void leaves_cpuid(struct vcpu *v, uint64_t cr4)
+{
+	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX], sub = (uint32_t)v->gpr[GPR_RCX];
+	struct cpuid r = cpuid(leaf, sub);
+
+	switch (leaf) {
+	case 1:
+		r.ecx &= ~(LEAF1_MONITOR | LEAF1_VMX | LEAF1_SMX);
+		if (!apic_trap_x2())
+			r.ecx &= ~LEAF1_X2APIC;
+		r.ecx = mirror(r.ecx, LEAF1_OSXSAVE, cr4 & CR4_OSXSAVE);
+		break;
+	case 7:
+		if (sub == 0)
+			r.ecx = mirror(r.ecx, LEAF7_OSPKE, cr4 & CR4_PKE);
+		break;
+	case 0x80000001:
+		r.ecx &= ~(EXT1_SVM | EXT1_SKINIT);
+		break;
+	case 5: /* MONITOR */
+	case 0x8000000a: /* SVM */
+	case 0x8000001f: /* memory encryption: its bit of an address would be the SLAT's */
+		r = (struct cpuid){0};
+		break;
+	}
+	/* An outer hypervisor's clock and event pages would be written at our guest's addresses. */
+	if (leaf >> 28 == 4)
+		r = (struct cpuid){0};
+	v->gpr[GPR_RAX] = r.eax;
+	v->gpr[GPR_RBX] = r.ebx;
+	v->gpr[GPR_RCX] = r.ecx;
+	v->gpr[GPR_RDX] = r.edx;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's accesses to intercepted I/O ports: hidden ones read as ones, and configuration space
+ * (PCI 3.0 3.2.2.3.2) shows no hidden function. Everything else reaches the machine unchanged.
+ */
+#ifndef ANNEX_PORTS_H
+#define ANNEX_PORTS_H
+
+#include <stdint.h>
+
+/* These and the hidden ports are intercepted. */
+#define PORTS_CONFIG_FIRST 0xcf8u
+#define PORTS_CONFIG_LAST  0xcffu
+
+/* bytes: 1, 2 or 4. Any vCPU. */
+uint32_t ports_in(uint16_t port, unsigned bytes);
+void ports_out(uint16_t port, unsigned bytes, uint32_t value);
+
+#endif

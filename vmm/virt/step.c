@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+#include "virt/apic_trap.h"
+#include "virt/step.h"
+#include "virt/vendor.h"
+
+#define VECTOR_GP 13u
+
+void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa)
+{
+	uint64_t page = gpa & ~(SLAT_PAGE - 1);
+
+	if (v->step != STEP_NONE) {
+		/*
+		 * One instruction touches a second such page. Next to the first it is replayed with
+		 * it; else no sane program does this, and it gets what a protection would give.
+		 */
+		if (kind == v->step && kind == STEP_ABSENT &&
+			slat_detour_add(&virt_slat, &v->detour, page, (uintptr_t)v->step_page)) {
+			v->flush = true;
+			return;
+		}
+		step_cancel(v);
+		virt_vendor->inject(v, VECTOR_GP, true, 0);
+		return;
+	}
+	/* Above what the walk can reach the CPU itself refuses; above the SLAT's top we do. */
+	if (gpa >= SLAT_LIMIT) {
+		virt_vendor->inject(v, VECTOR_GP, true, 0);
+		return;
+	}
+	if (kind == STEP_APIC)
+		apic_trap_show(gpa, v->step_page);
+	else
+		memset(v->step_page, 0xff, SLAT_PAGE);
+	v->step = kind;
+	v->step_gpa = gpa;
+	slat_detour_set(&virt_slat, &v->detour, page, (uintptr_t)v->step_page);
+	virt_vendor->step(v, true);
+	v->flush = true;
+}
+
+static enum step_kind leave(struct vcpu *v)
+{
+	enum step_kind kind = v->step;
+
+	if (kind != STEP_NONE) {
+		v->step = STEP_NONE;
+		virt_vendor->step(v, false);
+		v->flush = true;
+	}
+	return kind;
+}
+
+void step_end(struct vcpu *v)
+{
+	if (leave(v) == STEP_APIC)
+		apic_trap_write(v, v->step_gpa, v->step_page);
+}
+
+void step_cancel(struct vcpu *v)
+{
+	leave(v);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Replaying one instruction that the SLAT refused outside the far window, without decoding it: the
+ * vCPU runs it alone, with TF set, interrupts masked, every exception intercepted, and a root of its
+ * own in which the page leads to a scratch page. Absent memory gives ones and swallows writes, as on
+ * a machine; a write to the APIC's page is then looked at and done (apic_trap.h).
+ */
+#ifndef ANNEX_STEP_H
+#define ANNEX_STEP_H
+
+#include "virt/vcpu.h"
+
+void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa);
+
+/* The instruction is through (trap), or the VMM has done it itself. */
+void step_end(struct vcpu *v);
+
+/* It raised an exception instead: nothing has happened, the guest gets the exception. */
+void step_cancel(struct vcpu *v);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one table of what ends a stay in the guest (APM vol. 2 appendix C). A row without a handler
+ * was never asked for: it means that the VMM is wrong about itself.
+ */
+#include <stddef.h>
+#include "lib/event.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "machine/x86.h"
+#include "virt/fault.h"
+#include "virt/leaves.h"
+#include "virt/ports.h"
+#include "virt/step.h"
+#include "virt/svm/svm.h"
+
+#define FLAG_TF (1ull << 8)
+#define DR6_BS  (1ull << 14)
+
+#define VECTOR_DB 1u
+#define VECTOR_UD 6u
+#define VECTOR_GP 13u
+#define VECTOR_PF 14u
+/* #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX push an error code. */
+#define WITH_ERROR 0x60227d00u
+
+#define IO_IN     1u
+#define IO_STRING 4u
+
+#define NPF_WRITE 2u
+
+#define RESET_CONTROL  0xcf9
+#define KEYBOARD       0x64
+#define KEYBOARD_RESET 0xfe
+
+static void exit_exception(struct vcpu *v)
+{
+	struct vmcb *m = vmcb_of(v);
+	unsigned vector = m->exit_code & 31;
+	uint64_t hits = m->dr6 & 0xf;
+
+	if (svm_event_trap(v))
+		return;
+	if (v->step != STEP_NONE && vector == VECTOR_DB) {
+		step_end(v);
+		/* The guest's own breakpoints and single step end this instruction too. */
+		if (hits || v->rflags & FLAG_TF) {
+			m->dr6 |= hits | (v->rflags & FLAG_TF ? DR6_BS : 0);
+			svm_inject(v, VECTOR_DB, false, 0);
+		}
+		return;
+	}
+	step_cancel(v);
+	if (vector == VECTOR_PF)
+		m->cr2 = m->exit_info2;
+	svm_inject(v, vector, WITH_ERROR >> vector & 1, (uint32_t)m->exit_info1);
+}
+
+static void exit_cpuid(struct vcpu *v)
+{
+	unsigned length;
+
+	if (!svm_length(v, 2, &length))
+		return;
+	leaves_cpuid(v, vmcb_of(v)->cr4);
+	svm_advance(v, length);
+}
+
+static void exit_io(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+	uint64_t info = m->exit_info1;
+	unsigned bytes = info >> 4 & 7;
+	uint16_t port = info >> 16;
+
+	/* No driver moves strings through these ports. */
+	if (info & IO_STRING) {
+		svm_inject(v, VECTOR_GP, true, 0);
+		return;
+	}
+	if (!(info & IO_IN)) {
+		ports_out(port, bytes, (uint32_t)v->gpr[GPR_RAX]);
+	} else {
+		/* A 32-bit register write clears the upper half, narrower ones keep the rest. */
+		uint64_t ones = bytes == 4 ? UINT64_MAX : (1ull << bytes * 8) - 1;
+
+		v->gpr[GPR_RAX] = (v->gpr[GPR_RAX] & ~ones) | ports_in(port, bytes);
+	}
+	svm_advance(v, (unsigned)(m->exit_info2 - v->rip));
+}
+
+static void exit_npf(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+
+	fault_handle(v, m->exit_info2, m->exit_info1 & NPF_WRITE);
+}
+
+static void exit_undefined(struct vcpu *v)
+{
+	svm_inject(v, VECTOR_UD, false, 0);
+}
+
+/* INVD would throw away the VMM's own modified lines too. */
+static void exit_invd(struct vcpu *v)
+{
+	unsigned length;
+
+	if (!svm_length(v, 2, &length))
+		return;
+	__asm__ volatile("wbinvd" ::: "memory");
+	svm_advance(v, length);
+}
+
+/* The guest's triple fault resets a machine. */
+static void exit_shutdown(struct vcpu *v)
+{
+	log_warning("virt: CPU %u: triple fault at 0x%lx: the machine is reset", v->cpu, v->rip);
+	out8(RESET_CONTROL, 2);
+	out8(RESET_CONTROL, 6);
+	out8(KEYBOARD, KEYBOARD_RESET);
+	for (;;)
+		__asm__ volatile("hlt");
+}
+
+struct row {
+	const char *name;
+	void (*handler)(struct vcpu *v);
+};
+
+#define ONE(code, prefix, n, handler) [(code) + n] = {prefix #n, handler}
+#define EIGHT(code, prefix, handler)                                                               \
+	ONE(code, prefix, 0, handler), ONE(code, prefix, 1, handler),                              \
+		ONE(code, prefix, 2, handler), ONE(code, prefix, 3, handler),                      \
+		ONE(code, prefix, 4, handler), ONE(code, prefix, 5, handler),                      \
+		ONE(code, prefix, 6, handler), ONE(code, prefix, 7, handler)
+#define SIXTEEN(code, prefix, handler)                                                             \
+	EIGHT(code, prefix, handler), ONE(code, prefix, 8, handler),                               \
+		ONE(code, prefix, 9, handler), ONE(code, prefix, 10, handler),                     \
+		ONE(code, prefix, 11, handler), ONE(code, prefix, 12, handler),                    \
+		ONE(code, prefix, 13, handler), ONE(code, prefix, 14, handler),                    \
+		ONE(code, prefix, 15, handler)
+#define THIRTY_TWO(code, prefix, handler)                                                          \
+	SIXTEEN(code, prefix, handler), ONE(code, prefix, 16, handler),                            \
+		ONE(code, prefix, 17, handler), ONE(code, prefix, 18, handler),                    \
+		ONE(code, prefix, 19, handler), ONE(code, prefix, 20, handler),                    \
+		ONE(code, prefix, 21, handler), ONE(code, prefix, 22, handler),                    \
+		ONE(code, prefix, 23, handler), ONE(code, prefix, 24, handler),                    \
+		ONE(code, prefix, 25, handler), ONE(code, prefix, 26, handler),                    \
+		ONE(code, prefix, 27, handler), ONE(code, prefix, 28, handler),                    \
+		ONE(code, prefix, 29, handler), ONE(code, prefix, 30, handler),                    \
+		ONE(code, prefix, 31, handler)
+
+/* Codes above 0xff: 0x400-0x403, then -1 to -4. */
+#define ROW_NESTED  0x100u
+#define ROW_INVALID 0x104u
+
+static const struct row rows[SVM_ROWS] = {
+	SIXTEEN(0x00, "cr_read_", NULL),
+	SIXTEEN(0x10, "cr_write_", NULL),
+	SIXTEEN(0x20, "dr_read_", NULL),
+	SIXTEEN(0x30, "dr_write_", NULL),
+	THIRTY_TWO(0x40, "exception_", exit_exception),
+	[0x60] = {"interrupt", NULL},
+	[0x61] = {"nmi", svm_event_nmi},
+	[0x62] = {"smi", NULL},
+	[0x63] = {"init", NULL},
+	[0x64] = {"virtual_interrupt", NULL},
+	[0x65] = {"cr0_selective_write", NULL},
+	[0x66] = {"idtr_read", NULL},
+	[0x67] = {"gdtr_read", NULL},
+	[0x68] = {"ldtr_read", NULL},
+	[0x69] = {"tr_read", NULL},
+	[0x6a] = {"idtr_write", NULL},
+	[0x6b] = {"gdtr_write", NULL},
+	[0x6c] = {"ldtr_write", NULL},
+	[0x6d] = {"tr_write", NULL},
+	[0x6e] = {"rdtsc", NULL},
+	[0x6f] = {"rdpmc", NULL},
+	[0x70] = {"pushf", NULL},
+	[0x71] = {"popf", NULL},
+	[0x72] = {"cpuid", exit_cpuid},
+	[0x73] = {"rsm", NULL},
+	[0x74] = {"iret", svm_event_iret},
+	[0x75] = {"software_interrupt", NULL},
+	[0x76] = {"invd", exit_invd},
+	[0x77] = {"pause", NULL},
+	[0x78] = {"hlt", NULL},
+	[0x79] = {"invlpg", NULL},
+	[0x7a] = {"invlpga", exit_undefined},
+	[0x7b] = {"io", exit_io},
+	[0x7c] = {"msr", svm_msr},
+	[0x7d] = {"task_switch", NULL},
+	[0x7e] = {"ferr_freeze", NULL},
+	[0x7f] = {"shutdown", exit_shutdown},
+	[0x80] = {"vmrun", exit_undefined},
+	[0x81] = {"vmmcall", exit_undefined},
+	[0x82] = {"vmload", exit_undefined},
+	[0x83] = {"vmsave", exit_undefined},
+	[0x84] = {"stgi", exit_undefined},
+	[0x85] = {"clgi", exit_undefined},
+	[0x86] = {"skinit", exit_undefined},
+	[0x87] = {"rdtscp", NULL},
+	[0x88] = {"icebp", NULL},
+	[0x89] = {"wbinvd", NULL},
+	[0x8a] = {"monitor", exit_undefined},
+	[0x8b] = {"mwait", exit_undefined},
+	[0x8c] = {"mwait_armed", exit_undefined},
+	[0x8d] = {"xsetbv", NULL},
+	[0x8e] = {"rdpru", NULL},
+	[0x8f] = {"efer_write_trap", NULL},
+	SIXTEEN(0x90, "cr_write_trap_", NULL),
+	[0xa0] = {"invlpgb", NULL},
+	[0xa1] = {"invlpgb_illegal", NULL},
+	[0xa2] = {"invpcid", NULL},
+	[0xa3] = {"mcommit", NULL},
+	[0xa4] = {"tlbsync", NULL},
+	[0xa5] = {"bus_lock", NULL},
+	[0xa6] = {"idle_hlt", NULL},
+	[ROW_NESTED + 0] = {"nested_page_fault", exit_npf},
+	[ROW_NESTED + 1] = {"avic_incomplete_ipi", NULL},
+	[ROW_NESTED + 2] = {"avic_no_acceleration", NULL},
+	[ROW_NESTED + 3] = {"vmgexit", NULL},
+	[ROW_INVALID + 0] = {"invalid", NULL},
+	[ROW_INVALID + 1] = {"busy", NULL},
+	[ROW_INVALID + 2] = {"idle_required", NULL},
+	[ROW_INVALID + 3] = {"invalid_pmc", NULL},
+};
+
+/* SVM_ROWS: no such row. */
+static unsigned row_of(uint64_t code)
+{
+	if (code < 0x100)
+		return code;
+	if (code >= 0x400 && code < 0x404)
+		return ROW_NESTED + (unsigned)(code - 0x400);
+	if ((uint32_t)code >= 0xfffffffcu)
+		return ROW_INVALID + ~(uint32_t)code;
+	return SVM_ROWS;
+}
+
+const char *svm_exit_name(uint64_t code)
+{
+	unsigned row = row_of(code);
+
+	return row < SVM_ROWS && rows[row].name ? rows[row].name : "unknown";
+}
+
+void svm_handle(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+	unsigned row = row_of(m->exit_code);
+
+	svm_event_exit(v);
+	if (row >= SVM_ROWS || !rows[row].handler)
+		panic("CPU %u: exit %s (0x%lx, info 0x%lx 0x%lx) was not asked for", v->cpu,
+			svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2);
+	svm_of(v)->count[row]++;
+	if (row != ROW_NESTED)
+		event_record(EVENT_EXIT, m->exit_code, v->rip);
+	rows[row].handler(v);
+}
+
+bool svm_counter(const struct vcpu *v, unsigned index, const char **name, uint64_t *value)
+{
+	for (unsigned row = 0; row < SVM_ROWS; row++) {
+		/* Exceptions exit only while an instruction is replayed: #DB's count is theirs. */
+		if (!rows[row].handler || (rows[row].handler == exit_exception && row != 0x41))
+			continue;
+		if (index-- == 0) {
+			*name = rows[row].name;
+			*value = svm_of(v)->count[row];
+			return true;
+		}
+	}
+	return false;
+}

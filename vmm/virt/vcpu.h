@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* One of the guest's CPUs. Its fields are its own CPU's, except the atomic ones. */
+#ifndef ANNEX_VCPU_H
+#define ANNEX_VCPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "slat/slat.h"
+
+enum gpr {
+	GPR_RAX,
+	GPR_RCX,
+	GPR_RDX,
+	GPR_RBX,
+	GPR_RSP,
+	GPR_RBP,
+	GPR_RSI,
+	GPR_RDI,
+};
+
+/* How an access outside the far window is being replayed (step.h). */
+enum step_kind {
+	STEP_NONE,
+	STEP_ABSENT, /* reads give ones, writes are ignored */
+	STEP_APIC, /* the write is looked at, then done (apic_trap.h) */
+};
+
+#define VCPU_SIPI 0x100u /* with the start page in bits 0-7 */
+
+struct vcpu {
+	/* Guest registers while the VMM runs; entry.S knows that gpr[] comes first. */
+	uint64_t gpr[16];
+	uint64_t rip;
+	uint64_t rflags;
+
+	unsigned cpu;
+	uint32_t apic_id;
+	void *vendor; /* the vendor's part */
+	bool flush; /* the next entry must flush, whatever the epoch says */
+	bool nmi_pending; /* the guest is owed an NMI */
+
+	/* Replay of one instruction. */
+	enum step_kind step;
+	uint64_t step_gpa;
+	uint8_t *step_page; /* what the detour leads to */
+	struct slat_detour detour;
+
+	/* What the guest's APIC is addressed by (logical mode), as far as its writes were seen. */
+	uint32_t apic_ldr;
+	uint32_t apic_dfr;
+
+	/* Sleep: the VMM wakes this CPU when *word is no longer value. */
+	const _Atomic uint32_t *word;
+	uint32_t value;
+	_Atomic uint32_t asleep;
+
+	/* NMIs. Whoever kicks sets kick_pending first; the gate counts arrivals. */
+	_Atomic uint32_t kick_pending;
+	_Atomic uint64_t kick_at; /* ns */
+	_Atomic uint32_t nmi_arrived;
+	_Atomic uint32_t nmi_asked; /* another vCPU sent the guest an NMI */
+
+	_Atomic uint32_t init_asked;
+	_Atomic uint32_t waiting; /* for SIPI */
+	_Atomic uint32_t sipi; /* VCPU_SIPI | page */
+};
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one CPU vendor's virtualisation has to offer: the only road from virt/'s neutral code to
+ * virt/svm. Unless it says otherwise a function runs on the vCPU's own CPU.
+ */
+#ifndef ANNEX_VENDOR_H
+#define ANNEX_VENDOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "slat/slat.h"
+#include "virt/vcpu.h"
+
+struct virt_entry;
+
+/* How the guest's addresses are translated at this moment. */
+struct virt_paging {
+	uint64_t cr0;
+	uint64_t cr3;
+	uint64_t cr4;
+	bool long_mode; /* EFER.LMA */
+	bool code64; /* the code segment is a 64-bit one */
+	uint64_t cs_base;
+};
+
+struct virt_vendor {
+	const char *name;
+	const struct slat_tables *tables;
+
+	/* Name of the CPU feature that is missing, or NULL. Boot CPU. */
+	const char *(*missing)(void);
+	/* Builds what all CPUs share; after the hidden table is complete. Boot CPU. */
+	void (*prepare)(void);
+	/* Switches virtualisation on; any CPU. */
+	void (*cpu_init)(unsigned cpu);
+	/* Allocates v->vendor. Boot CPU. */
+	void (*make)(struct vcpu *v);
+	/* Registers for the boot CPU's kernel entry, or for a CPU that got SIPI. */
+	void (*begin)(struct vcpu *v, const struct virt_entry *entry);
+	void (*startup)(struct vcpu *v, uint8_t page);
+
+	/* From virt_run_*() on: no NMI is taken except in run and sleep. */
+	void (*close)(void);
+	/* Runs the guest until its next exit; flush: forget all its translations first. */
+	void (*run)(struct vcpu *v, bool flush);
+	/* Deals with that exit. */
+	void (*handle)(struct vcpu *v);
+	/* Halts until an NMI arrives, unless *word is no longer value. */
+	void (*sleep)(const _Atomic uint32_t *word, uint32_t value);
+
+	/* The instruction that exited is done: RIP goes on, an interrupt shadow ends. */
+	void (*advance)(struct vcpu *v, unsigned length);
+	/* Exception at the next entry. */
+	void (*inject)(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);
+	/* on: run one instruction against v->detour; off: as before. */
+	void (*step)(struct vcpu *v, bool on);
+	void (*paging)(const struct vcpu *v, struct virt_paging *paging);
+
+	/* Name of an exit the guest may cause and its count on one vCPU; false past the end. */
+	bool (*counter)(const struct vcpu *v, unsigned index, const char **name, uint64_t *value);
+	/* Registers and last exit; any CPU. */
+	void (*describe)(const struct vcpu *v, char *buffer, uint64_t size);
+};
+
+extern const struct virt_vendor svm_vendor;
+
+/* The one in use, and the shared SLAT. */
+extern const struct virt_vendor *virt_vendor;
+extern struct slat virt_slat;
+
+/* What neutral code offers to the vendors and among itself. */
+extern struct vcpu virt_vcpu[];
+unsigned virt_cpus(void); /* of the guest */
+
+/* Sends this vCPU an NMI unless one is on its way already. Any CPU. */
+void virt_kick(unsigned cpu);
+
+/* After a window in which NMIs were let in: tells kicks from the guest's own. */
+void virt_sort_nmis(struct vcpu *v);
+
+/*
+ * Sleeps until *word is no longer value or the VMM stops; spins a moment first. The vCPU must be out
+ * of the guest. Woken by virt_wake_waiting() or virt_kick().
+ */
+void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t value);
+
+#endif

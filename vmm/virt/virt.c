@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
+#include <string.h>
+#include "lib/event.h"
+#include "lib/log.h"
+#include "lib/panic.h"
+#include "machine/apic.h"
+#include "machine/clock.h"
+#include "machine/cpu.h"
+#include "machine/layout.h"
+#include "machine/memory.h"
+#include "machine/x86.h"
+#include "virt/apic_trap.h"
+#include "virt/vendor.h"
+#include "virt/virt.h"
+
+#define SPIN_NS        10000ull
+#define KICK_REPEAT_NS 100000000ull
+
+struct shootdown virt_shootdown;
+struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
+const struct virt_vendor *virt_vendor;
+struct slat virt_slat;
+struct vcpu virt_vcpu[SHOOTDOWN_CPUS];
+
+static struct slat_window window;
+static _Atomic uint32_t held, stopping;
+
+unsigned virt_cpus(void)
+{
+	return layout.cpus - 1;
+}
+
+void virt_init(void)
+{
+	const char *missing = svm_vendor.missing();
+
+	if (missing)
+		panic_boot("this CPU lacks %s, which Annex needs", missing);
+	virt_vendor = &svm_vendor;
+	log_info("virt: %s", virt_vendor->name);
+}
+
+static void shootdown_kick(void *context, unsigned cpu)
+{
+	(void)context;
+	virt_kick(cpu);
+}
+
+const struct slat_window *virt_build_slat(void)
+{
+	uint8_t *ones = memory_take(SLAT_PAGE, SLAT_PAGE, "absent page");
+	bool giant = cpuid(0x80000001, 0).edx >> 26 & 1;
+
+	memset(ones, 0xff, SLAT_PAGE);
+	check(layout.cpus >= 2 && virt_cpus() <= SHOOTDOWN_CPUS);
+	slat_init(&virt_slat, virt_vendor->tables, giant);
+	slat_build(&virt_slat, (uintptr_t)ones, apic_trap_page(), &window);
+	virt_vendor->prepare();
+	for (unsigned i = 0; i < virt_cpus(); i++) {
+		struct vcpu *v = &virt_vcpu[i];
+
+		v->cpu = i;
+		v->apic_id = layout.apic_id[i];
+		v->apic_dfr = UINT32_MAX;
+		v->waiting = i != 0;
+		v->step_page = memory_take(SLAT_PAGE, SLAT_PAGE, "replay page");
+		slat_detour_init(&v->detour);
+		virt_vendor->make(v);
+	}
+	shootdown_init(&virt_shootdown, virt_cpus(), shootdown_kick, NULL);
+	return &window;
+}
+
+const struct slat_window *virt_window(void)
+{
+	return &window;
+}
+
+void virt_cpu_init(unsigned cpu)
+{
+	virt_vendor->cpu_init(cpu);
+}
+
+/*
+ * At most one kick is on its way to a vCPU, so that an NMI without one is known to be the guest's.
+ * One that got no answer for long is taken for lost.
+ */
+void virt_kick(unsigned cpu)
+{
+	struct vcpu *v = &virt_vcpu[cpu];
+	uint64_t now = clock_now();
+
+	if (atomic_exchange(&v->kick_pending, 1) && now - v->kick_at < KICK_REPEAT_NS)
+		return;
+	v->kick_at = now;
+	event_record(EVENT_KICK, cpu, virt_shootdown.epoch);
+	apic_send_nmi(v->apic_id);
+}
+
+void virt_host_nmi(void)
+{
+	unsigned cpu = cpu_number();
+
+	if (cpu < SHOOTDOWN_CPUS)
+		atomic_fetch_add(&virt_vcpu[cpu].nmi_arrived, 1);
+}
+
+void virt_sort_nmis(struct vcpu *v)
+{
+	if (atomic_exchange(&v->nmi_arrived, 0)) {
+		bool kick = atomic_exchange(&v->kick_pending, 0);
+
+		if (!kick)
+			v->nmi_pending = true;
+		event_record(EVENT_NMI, v->cpu, kick);
+	}
+	if (atomic_exchange(&v->nmi_asked, 0))
+		v->nmi_pending = true;
+}
+
+static bool stands(const _Atomic uint32_t *word, uint32_t value)
+{
+	return atomic_load(word) == value && !atomic_load(&stopping);
+}
+
+void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t value)
+{
+	uint64_t end = clock_now() + SPIN_NS;
+
+	while (stands(word, value) && clock_now() < end)
+		cpu_relax();
+	while (stands(word, value)) {
+		v->word = word;
+		v->value = value;
+		atomic_exchange(&v->asleep, 1);
+		if (stands(word, value))
+			virt_vendor->sleep(word, value);
+		atomic_exchange(&v->asleep, 0);
+		virt_sort_nmis(v);
+	}
+}
+
+void virt_wake_waiting(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < virt_cpus(); i++) {
+		struct vcpu *v = &virt_vcpu[i];
+
+		if (atomic_load(&v->asleep) && atomic_load(v->word) != v->value)
+			virt_kick(i);
+	}
+}
+
+static void kick_all(void)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	for (unsigned i = 0; i < virt_cpus(); i++) {
+		if (i != cpu_number())
+			virt_kick(i);
+	}
+}
+
+void virt_hold(bool hold)
+{
+	if (atomic_exchange(&held, hold) == hold)
+		return;
+	if (hold)
+		kick_all();
+	else
+		virt_wake_waiting();
+}
+
+void virt_stop(void)
+{
+	if (!atomic_exchange(&stopping, 1) && virt_vendor)
+		kick_all();
+}
+
+/* Out of the guest for good: nothing wakes it but NMIs, and after those it halts again. */
+static _Noreturn void stop_here(void)
+{
+	for (;;)
+		virt_vendor->sleep(&stopping, 1);
+}
+
+/* The guest's CPU got INIT: it starts again where SIPI says. */
+static void wait_for_start(struct vcpu *v)
+{
+	uint32_t sipi;
+
+	atomic_store(&v->waiting, 1);
+	atomic_store(&v->init_asked, 0);
+	virt_sleep_while(v, &v->sipi, 0);
+	if (atomic_load(&stopping))
+		return;
+	atomic_store(&v->waiting, 0);
+	sipi = atomic_exchange(&v->sipi, 0);
+	v->nmi_pending = false;
+	v->flush = true;
+	virt_vendor->startup(v, sipi & 0xff);
+	log_info("virt: CPU %u starts at page 0x%x", v->cpu, sipi & 0xff);
+}
+
+/* True: the guest was in; false: something is to be looked at first. */
+static bool run_once(struct vcpu *v)
+{
+	uint64_t epoch;
+	bool flush = shootdown_enter(&virt_shootdown, v->cpu, &epoch);
+
+	/* Whoever sets these looks at in_guest afterwards, so that one of both sees the other. */
+	if (atomic_load(&stopping) || atomic_load(&held) || atomic_load(&v->init_asked)) {
+		shootdown_leave(&virt_shootdown, v->cpu);
+		return false;
+	}
+	/* Nothing but the entry itself lies between this and the flush: NMIs are held off. */
+	if (flush)
+		shootdown_flushed(&virt_shootdown, v->cpu, epoch);
+	virt_vendor->run(v, flush || v->flush);
+	v->flush = false;
+	shootdown_leave(&virt_shootdown, v->cpu);
+	return true;
+}
+
+static _Noreturn void turn(struct vcpu *v)
+{
+	for (;;) {
+		if (atomic_load(&stopping))
+			stop_here();
+		if (atomic_load(&v->init_asked))
+			wait_for_start(v);
+		else if (atomic_load(&held))
+			virt_sleep_while(v, &held, 1);
+		else if (run_once(v))
+			virt_vendor->handle(v);
+		virt_sort_nmis(v);
+	}
+}
+
+void virt_run_boot(const struct virt_entry *entry)
+{
+	struct vcpu *v = &virt_vcpu[0];
+
+	virt_vendor->close();
+	virt_vendor->begin(v, entry);
+	turn(v);
+}
+
+void virt_run_waiting(unsigned cpu)
+{
+	struct vcpu *v = &virt_vcpu[cpu];
+
+	virt_vendor->close();
+	atomic_store(&v->init_asked, 1);
+	turn(v);
+}
+
+bool virt_counter(unsigned index, const char **name, uint64_t *value)
+{
+	*value = 0;
+	for (unsigned i = 0; i < virt_cpus(); i++) {
+		uint64_t one;
+
+		if (!virt_vendor->counter(&virt_vcpu[i], index, name, &one))
+			return false;
+		*value += one;
+	}
+	return true;
+}
+
+void virt_describe(unsigned cpu, char *buffer, uint64_t size)
+{
+	if (size)
+		buffer[0] = 0;
+	if (virt_vendor && cpu < virt_cpus() && virt_vcpu[cpu].vendor)
+		virt_vendor->describe(&virt_vcpu[cpu], buffer, size);
+}
