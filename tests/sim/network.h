@@ -16,17 +16,17 @@
 
 /* Chances are per million frames; times in ns. All zero: a perfect network. */
 struct network_faults {
-	uint32_t loss_out;      /* frames of the VMM */
-	uint32_t loss_in;       /* frames to the VMM */
-	uint32_t duplicate;     /* a second copy, delayed on its own */
-	uint32_t reorder;       /* an extra delay of up to 10 x delay_max */
-	uint32_t late;          /* an extra delay of up to late_max: beyond a queue pair's life */
-	uint32_t corrupt;       /* one to four bits flipped */
+	uint32_t loss_out; /* frames of the VMM */
+	uint32_t loss_in; /* frames to the VMM */
+	uint32_t duplicate; /* a second copy, delayed on its own */
+	uint32_t reorder; /* an extra delay of up to 10 x delay_max */
+	uint32_t late; /* an extra delay of up to late_max: beyond a queue pair's life */
+	uint32_t corrupt; /* one to four bits flipped */
 	uint64_t delay_min;
 	uint64_t delay_max;
 	uint64_t late_max;
-	uint32_t large;         /* frames longer than this are lost; 0: none are */
-	bool cut_out, cut_in;   /* nothing passes in that direction */
+	uint32_t large; /* frames longer than this are lost; 0: none are */
+	bool cut_out, cut_in; /* nothing passes in that direction */
 };
 
 struct network_counters {

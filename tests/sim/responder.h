@@ -18,11 +18,11 @@ struct responder;
 
 struct responder_config {
 	struct network *network;
-	uint32_t address;   /* host order */
+	uint32_t address; /* host order */
 	uint16_t port;
-	uint32_t slots;     /* extents in the pool */
-	uint64_t quota;     /* bytes per tenant, 0 = none */
-	uint32_t reads;     /* READs granted per queue pair */
+	uint32_t slots; /* extents in the pool */
+	uint64_t quota; /* bytes per tenant, 0 = none */
+	uint32_t reads; /* READs granted per queue pair */
 	bool overcommit;
 	uint32_t slot_size; /* bytes that really stand behind an extent, counted from its start;
 			     * a power of two, at most RPC_EXTENT_SIZE. An access beyond is refused. */

@@ -45,10 +45,10 @@ struct fabric_counters {
 
 struct fabric_config {
 	struct nic *nic; /* started */
-	uint32_t address;   /* ours, host order */
-	uint32_t prefix;    /* 1..31 */
-	uint32_t gateway;   /* 0: none */
-	uint32_t mtu;       /* link MTU in use */
+	uint32_t address; /* ours, host order */
+	uint32_t prefix; /* 1..31 */
+	uint32_t gateway; /* 0: none */
+	uint32_t mtu; /* link MTU in use */
 	uint64_t random[4]; /* seed of QPNs, PSNs, ids: fresh at each boot */
 	uint64_t now;
 	void *memory; /* fabric_memory_size(sessions) bytes, page-aligned */
@@ -61,7 +61,7 @@ size_t fabric_memory_size(unsigned sessions);
 struct fabric *fabric_start(const struct fabric_config *config, const char **reason);
 
 enum fabric_state {
-	FABRIC_PROBING,  /* asking whether somebody has our address; 1.5 s */
+	FABRIC_PROBING, /* asking whether somebody has our address; 1.5 s */
 	FABRIC_READY,
 	FABRIC_CONFLICT, /* somebody has: the boot must stop */
 };

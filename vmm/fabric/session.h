@@ -29,19 +29,19 @@ struct session;
 
 enum session_status {
 	SESSION_OK,
-	SESSION_LOST,   /* the queue pair died before it was answered */
+	SESSION_LOST, /* the queue pair died before it was answered */
 	SESSION_BROKEN, /* answered with an error: not content (R4) */
 };
 
 enum session_state {
 	SESSION_IDLE,
-	SESSION_RESOLVING,  /* ARP */
+	SESSION_RESOLVING, /* ARP */
 	SESSION_CONNECTING, /* connection manager */
 	SESSION_ATTACHING,
 	SESSION_LISTING,
 	SESSION_CHECKING, /* scratch page */
 	SESSION_READY,
-	SESSION_AWAY,  /* waits before it tries again */
+	SESSION_AWAY, /* waits before it tries again */
 	SESSION_ENDED, /* refused for good; see session_info() */
 };
 
@@ -69,18 +69,18 @@ struct session_config {
 	uint64_t number; /* of this session: drawn at boot, never 0 */
 	uint8_t domain[16];
 	uint32_t extents; /* to be promised by this server */
-	unsigned server;  /* index handed to the events */
+	unsigned server; /* index handed to the events */
 };
 
 struct session_info {
 	enum session_state state;
 	enum session_state reached; /* furthest state of the last attempt, for "why not" */
-	uint64_t since;   /* ns */
-	uint64_t rtt;     /* smoothed, ns */
-	uint32_t mtu;     /* path MTU in use, bytes */
+	uint64_t since; /* ns */
+	uint64_t rtt; /* smoothed, ns */
+	uint32_t mtu; /* path MTU in use, bytes */
 	uint32_t reconnects;
 	enum rpc_error code; /* last refusal */
-	char text[160];      /* last refusal or reason of loss, printable */
+	char text[160]; /* last refusal or reason of loss, printable */
 };
 
 /* Registers a session with the fabric; connecting begins at the next fabric_turn(). */
@@ -97,8 +97,8 @@ unsigned session_writes_free(const struct session *s);
  * READs SESSION_PAGE bytes into `to`, which must stay the READ's until read_done(tag) or
  * session_abandon(tag). False: not possible now.
  */
-bool session_read(struct session *s, uint64_t address, uint32_t rkey, void *to, uint32_t tag,
-	uint64_t now);
+bool session_read(
+	struct session *s, uint64_t address, uint32_t rkey, void *to, uint32_t tag, uint64_t now);
 
 /* WRITEs a copy of SESSION_PAGE bytes, taken before it returns (R7). False: not possible now. */
 bool session_write(struct session *s, uint64_t address, uint32_t rkey, const void *from,

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Retransmission timeout from measured round trips (the estimator of RFC 6298). */
+#ifndef ANNEX_RTO_H
+#define ANNEX_RTO_H
+
+#include <stdint.h>
+
+#define RTO_FIRST_NS 100000000ull /* before anything was measured */
+#define RTO_MIN_NS   2000000ull
+#define RTO_MAX_NS   1000000000ull
+
+struct rto {
+	uint64_t smoothed; /* 0: nothing measured yet */
+	uint64_t variance;
+	unsigned backoff; /* doublings since the last progress */
+};
+
+static inline void rto_sample(struct rto *r, uint64_t rtt)
+{
+	uint64_t distance = rtt > r->smoothed ? rtt - r->smoothed : r->smoothed - rtt;
+
+	if (rtt == 0)
+		rtt = 1;
+	if (r->smoothed == 0) {
+		r->smoothed = rtt;
+		r->variance = rtt / 2;
+		return;
+	}
+	r->variance = (3 * r->variance + distance) / 4;
+	r->smoothed = (7 * r->smoothed + rtt) / 8;
+	if (r->smoothed == 0)
+		r->smoothed = 1;
+}
+
+static inline uint64_t rto_timeout(const struct rto *r)
+{
+	uint64_t timeout = r->smoothed == 0 ? RTO_FIRST_NS : r->smoothed + 4 * r->variance;
+
+	if (timeout < RTO_MIN_NS)
+		timeout = RTO_MIN_NS;
+	for (unsigned i = 0; i < r->backoff && timeout < RTO_MAX_NS; i++)
+		timeout *= 2;
+	return timeout < RTO_MAX_NS ? timeout : RTO_MAX_NS;
+}
+
+#endif
