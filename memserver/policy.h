@@ -85,6 +85,9 @@ void policy_free(struct policy *p);
 int policy_load(struct policy *p, uint32_t number, const void *record, size_t length);
 int policy_loaded(struct policy *p);
 
+/* The pool id in a header record; false: it is none. */
+bool policy_record_pool(const void *record, size_t length, uint8_t *pool);
+
 /*
  * A connection request. On success *link is the new link (destroy() may be called with link_context
  * from now on) and *welcome what to accept with; on refusal returns NULL and fills *refusal.

@@ -188,19 +188,36 @@ static int load_slot(struct policy *p, uint32_t place, const struct record *reco
 	return 0;
 }
 
+/* Whether this is the undamaged record `number`. */
+static bool good(const void *data, size_t length, uint32_t number, struct record *record)
+{
+	if (length != sizeof(*record))
+		return false;
+	memcpy(record, data, sizeof(*record));
+	return be32_get(record->magic) == RECORD_MAGIC &&
+	       be16_get(record->version) == RECORD_VERSION && be32_get(record->number) == number &&
+	       be32_get(record->check) == crc32c(record, offsetof(struct record, check));
+}
+
+bool policy_record_pool(const void *data, size_t length, uint8_t *pool)
+{
+	struct record record;
+
+	if (!good(data, length, POLICY_RECORD_HEADER, &record) ||
+		be16_get(record.kind) != RECORD_HEADER)
+		return false;
+	memcpy(pool, record.id, sizeof(record.id));
+	return true;
+}
+
 int policy_load(struct policy *p, uint32_t number, const void *data, size_t length)
 {
 	static const uint8_t zeros[POLICY_RECORD_SIZE];
 	struct record record;
 
-	if (length != sizeof(record))
-		return EBADMSG;
-	if (memcmp(data, zeros, sizeof(zeros)) == 0)
+	if (length == sizeof(zeros) && memcmp(data, zeros, sizeof(zeros)) == 0)
 		return 0;
-	memcpy(&record, data, sizeof(record));
-	if (be32_get(record.magic) != RECORD_MAGIC || be16_get(record.version) != RECORD_VERSION ||
-		be32_get(record.number) != number ||
-		be32_get(record.check) != crc32c(&record, offsetof(struct record, check)))
+	if (!good(data, length, number, &record))
 		return EBADMSG;
 	if (number == POLICY_RECORD_HEADER)
 		return be16_get(record.kind) == RECORD_HEADER ? load_header(p, &record) : EBADMSG;
