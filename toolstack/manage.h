@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Questions to a running guest's VMM, over the domain's second serial port (annex/manage.h). */
+#ifndef ANNEX_TOOLSTACK_MANAGE_H
+#define ANNEX_TOOLSTACK_MANAGE_H
+
+#include <jansson.h>
+#include <libvirt/libvirt.h>
+
+/*
+ * Opens the port, asks, closes it. A busy port is tried again for 2 s, an answer waited for as long.
+ * Returns 0 with the answer's "result" in *result (one reference for the caller), ERROR_SILENT when
+ * no answer comes (the text says whether the domain is paused), ERROR_FAILED with the VMM's own words
+ * when it answers with an error.
+ */
+int manage_ask(virDomainPtr domain, const char *command, json_t **result);
+
+/*
+ * One received line: 1 and *answer when it is the answer to `id`, 0 when it is something else.
+ * Public for the tests.
+ */
+int manage_line(const char *line, const char *id, json_t **answer);
+
+#endif
