@@ -16,7 +16,7 @@
 #define ANNEX_HTTP_PORT 7480u
 
 struct annex {
-	const char *uri;   /* NULL: LIBVIRT_DEFAULT_URI or qemu:///system */
+	const char *uri; /* NULL: LIBVIRT_DEFAULT_URI or qemu:///system */
 	const char *state; /* directory of what annex keeps */
 	bool json;
 	bool quiet;
@@ -24,11 +24,11 @@ struct annex {
 };
 
 enum option_kind {
-	OPTION_FLAG,   /* target: bool * */
-	OPTION_TEXT,   /* target: const char ** */
-	OPTION_SIZE,   /* target: uint64_t *, bytes */
+	OPTION_FLAG, /* target: bool * */
+	OPTION_TEXT, /* target: const char ** */
+	OPTION_SIZE, /* target: uint64_t *, bytes */
 	OPTION_NUMBER, /* target: uint64_t * */
-	OPTION_MAYBE,  /* target: const char **; --name or --name=VALUE; "" without a value */
+	OPTION_MAYBE, /* target: const char **; --name or --name=VALUE; "" without a value */
 };
 
 struct option_spec {
@@ -40,12 +40,12 @@ struct option_spec {
 };
 
 struct command {
-	const char *name;      /* "server add" */
+	const char *name; /* "server add" */
 	const char *arguments; /* "NAME ADDRESS[:PORT]" */
-	const char *summary;   /* one line */
-	const char *details;   /* the rest of --help, lines ended by \n; or NULL */
+	const char *summary; /* one line */
+	const char *details; /* the rest of --help, lines ended by \n; or NULL */
 	const struct option_spec *options; /* ended by a NULL name; or NULL */
-	int minimum;           /* positional arguments */
+	int minimum; /* positional arguments */
 	int maximum;
 	int (*run)(struct annex *annex, int count, char **arguments); /* returns an error_code */
 };

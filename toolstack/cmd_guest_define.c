@@ -21,8 +21,7 @@ static const char *vmm_option;
 static bool print_only;
 
 static const struct option_spec options[] = {
-	{"vmm", "FILE",
-		"the VMM (default: ANNEX_VMM, beside this program, or " VMM_INSTALLED ")",
+	{"vmm", "FILE", "the VMM (default: ANNEX_VMM, beside this program, or " VMM_INSTALLED ")",
 		OPTION_TEXT, &vmm_option},
 	{"print", NULL, "print the domain XML instead of defining it", OPTION_FLAG, &print_only},
 	{NULL, NULL, NULL, OPTION_FLAG, NULL},
@@ -146,9 +145,9 @@ static int transform(struct annex *annex, xmlDoc *doc, struct domain_setup *setu
 	for (unsigned i = 0; i < plan.warnings; i++)
 		output_warning(annex, "%s", plan.warning[i]);
 	text = xml_print(doc);
-	if (print_only && !output_answer(annex, json_pack("{s:s,s:s,s:s,s:s}", "name", plan.name,
-						  "xml", text, "config", plan.config, "cmdline",
-						  plan.cmdline)))
+	if (print_only &&
+		!output_answer(annex, json_pack("{s:s,s:s,s:s,s:s}", "name", plan.name, "xml", text,
+					      "config", plan.config, "cmdline", plan.cmdline)))
 		fputs(text, stdout);
 	else if (!print_only)
 		code = define(annex, &plan, text);
@@ -197,12 +196,14 @@ const struct command cmd_guest_define = {
 	.name = "guest define",
 	.arguments = "FILE.xml",
 	.summary = "Define a libvirt domain whose memory is, in part, far",
-	.details = "FILE.xml is an ordinary libvirt domain with one <annex:far> element in its\n"
-		   "<metadata> (docs/examples/guest.xml). The domain that comes out starts the VMM as\n"
-		   "its kernel, and the guest's kernel on top of it. Defining the file again, or the\n"
-		   "output of virsh dumpxml, gives the same domain; a wish recorded in the metadata\n"
-		   "(<annex:wish>) goes before <vcpu>, <kernel>, <initrd> and <cmdline>.\n"
-		   "Save, snapshot with memory and migration of the domain are refused by QEMU.\n",
+	.details =
+		"FILE.xml is an ordinary libvirt domain with one <annex:far> element in its\n"
+		"<metadata> (docs/examples/guest.xml). The domain that comes out starts the VMM "
+		"as\n"
+		"its kernel, and the guest's kernel on top of it. Defining the file again, or the\n"
+		"output of virsh dumpxml, gives the same domain; a wish recorded in the metadata\n"
+		"(<annex:wish>) goes before <vcpu>, <kernel>, <initrd> and <cmdline>.\n"
+		"Save, snapshot with memory and migration of the domain are refused by QEMU.\n",
 	.options = options,
 	.minimum = 1,
 	.maximum = 1,

@@ -23,7 +23,8 @@ static void print_vmm(const json_t *status)
 	{
 		const char *name = "", *address = "", *at = "";
 
-		json_unpack(server, "{s?s,s?s,s?s}", "name", &name, "address", &address, "state", &at);
+		json_unpack(
+			server, "{s?s,s?s,s?s}", "name", &name, "address", &address, "state", &at);
 		printf("server:      %s at %s: %s\n", name, address, at);
 	}
 }

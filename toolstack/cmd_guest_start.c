@@ -19,12 +19,14 @@ static int run(struct annex *annex, int count, char **arguments)
 		code = error_set(ERROR_FAILED, "guest '%s' is %s already", guest.name, guest.state);
 	else if (!code && virDomainCreate(domain) < 0) {
 		snprintf(advice, sizeof(advice),
-			"Its bridge is %s (ip link show %s); its files are those that annex guest show "
-			"names", guest.wish.bridge, guest.wish.bridge);
+			"Its bridge is %s (ip link show %s); its files are those that annex guest "
+			"show "
+			"names",
+			guest.wish.bridge, guest.wish.bridge);
 		code = connect_failed("the guest does not start", advice);
 	}
-	if (!code && !output_answer(annex, json_pack("{s:s,s:s}", "name", guest.name, "state",
-						   "running")))
+	if (!code && !output_answer(
+			     annex, json_pack("{s:s,s:s}", "name", guest.name, "state", "running")))
 		printf("Guest '%s' started. virsh console %s shows its console.\n", guest.name,
 			guest.name);
 	guest_free(&guest);

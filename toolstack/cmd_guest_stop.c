@@ -27,7 +27,8 @@ static int shut_down(virDomainPtr domain, const char *name)
 	}
 	return error_set(ERROR_FAILED,
 		"guest '%s' still runs %llu s after it was told to shut down. Wait longer with "
-		"--timeout, or end it with --force", name, (unsigned long long)patience);
+		"--timeout, or end it with --force",
+		name, (unsigned long long)patience);
 }
 
 static int run(struct annex *annex, int count, char **arguments)
@@ -43,8 +44,8 @@ static int run(struct annex *annex, int count, char **arguments)
 		code = shut_down(domain, arguments[0]);
 	else if (virDomainDestroy(domain) < 0)
 		code = connect_failed("the guest cannot be ended", NULL);
-	if (!code && !output_answer(annex, json_pack("{s:s,s:s}", "name", arguments[0], "state",
-						   "shut off")))
+	if (!code && !output_answer(annex,
+			     json_pack("{s:s,s:s}", "name", arguments[0], "state", "shut off")))
 		printf("Guest '%s' stopped.\n", arguments[0]);
 	virDomainFree(domain);
 	return code;

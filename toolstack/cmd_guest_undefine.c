@@ -30,16 +30,17 @@ static int run(struct annex *annex, int count, char **arguments)
 		return (int)error_code();
 	code = guest_read(domain, &guest);
 	if (!code && virDomainIsActive(domain) > 0)
-		code = error_set(ERROR_FAILED, "guest '%s' is %s. Stop it first: annex guest stop %s",
-			guest.name, guest.state, guest.name);
+		code = error_set(ERROR_FAILED,
+			"guest '%s' is %s. Stop it first: annex guest stop %s", guest.name,
+			guest.state, guest.name);
 	if (!code && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
 							    VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 							    VIR_DOMAIN_UNDEFINE_NVRAM) < 0)
 		code = connect_failed("libvirt does not undefine the domain", NULL);
 	if (!code)
 		code = remove_files(annex, &guest);
-	if (!code && !output_answer(annex, json_pack("{s:s,s:s}", "name", guest.name, "state",
-						   "undefined")))
+	if (!code && !output_answer(annex,
+			     json_pack("{s:s,s:s}", "name", guest.name, "state", "undefined")))
 		printf("Guest '%s' undefined; its disks and kernel files are left.\n", guest.name);
 	guest_free(&guest);
 	virDomainFree(domain);

@@ -82,7 +82,8 @@ static int run_watch(struct annex *annex, virDomainPtr domain)
 			break;
 		rates_between(&before, &after, &rates);
 		if (annex->json) {
-			json_dumpf(rates_json(&rates), stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
+			json_dumpf(
+				rates_json(&rates), stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
 			putchar('\n');
 			fflush(stdout);
 		} else {
@@ -101,7 +102,8 @@ static void print_pages(const json_t *status)
 {
 	static const char *const states[] = {"zero", "remote", "filling", "resident", "unsettled",
 		"victim_clean", "victim_dirty", "cleaning", "moving"};
-	const json_t *far = json_object_get(status, "far"), *frames = json_object_get(status, "frames");
+	const json_t *far = json_object_get(status, "far"),
+		     *frames = json_object_get(status, "frames");
 	json_int_t pages = json_integer_value(json_object_get(far, "pages"));
 
 	printf("\nfar pages: %lld\n", (long long)pages);
@@ -122,8 +124,8 @@ static void print_latency(const json_t *histogram)
 {
 	static const char *const kinds[] = {"remote", "victim", "zero"};
 	struct output_table *table = output_table_new(7);
-	static const char *const heads[] = {"FILL", "STAGE", "COUNT", "P50 us", "P99 us", "P99.9 us",
-		"MAX us"};
+	static const char *const heads[] = {
+		"FILL", "STAGE", "COUNT", "P50 us", "P99 us", "P99.9 us", "MAX us"};
 
 	for (unsigned i = 0; i < 7; i++)
 		output_table_cell(table, "%s", heads[i]);
@@ -141,7 +143,8 @@ static void print_latency(const json_t *histogram)
 				(long long)json_integer_value(json_object_get(h, "count")));
 			for (unsigned p = 0; p < 4; p++)
 				output_table_cell(table, "%.1f",
-					(double)json_integer_value(json_object_get(h, points[p])) / 1000);
+					(double)json_integer_value(json_object_get(h, points[p])) /
+						1000);
 		}
 	}
 	putchar('\n');
@@ -156,8 +159,10 @@ static void print_once(const char *name, const struct rates *r, const struct rat
 
 	printf("%s: %s%s%s\n", name, state ? state : "?", reason && *reason ? ": " : "",
 		reason ? reason : "");
-	printf("hit ratio:   %.2f %% of faults without the network in the last second, %.2f %% since "
-	       "boot\n", r->hit_ratio * 100, r->hit_ratio_total * 100);
+	printf("hit ratio:   %.2f %% of faults without the network in the last second, %.2f %% "
+	       "since "
+	       "boot\n",
+		r->hit_ratio * 100, r->hit_ratio_total * 100);
 	printf("fills:       %.1f/s remote, %.1f/s zero, %.1f/s victims taken back\n", r->fills,
 		r->zero_fills, r->victim_hits);
 	printf("evictions:   %.1f/s\nwrite-backs: %.1f/s\n", r->evictions, r->writebacks);
@@ -180,10 +185,10 @@ static int run_once(struct annex *annex, virDomainPtr domain, const char *name)
 		code = manage_ask(domain, "histogram", &histogram);
 	if (!code) {
 		rates_between(&before, &after, &rates);
-		if (!output_answer(annex,
-			    json_pack("{s:s,s:o,s:O,s:O,s:O}", "name", name, "rates",
-				    rates_json(&rates), "status", after.status, "counters",
-				    after.counters, "histogram", histogram)))
+		if (!output_answer(
+			    annex, json_pack("{s:s,s:o,s:O,s:O,s:O}", "name", name, "rates",
+					   rates_json(&rates), "status", after.status, "counters",
+					   after.counters, "histogram", histogram)))
 			print_once(name, &rates, &after, histogram);
 	}
 	json_decref(histogram);
@@ -211,8 +216,10 @@ const struct command cmd_stat = {
 	.name = "stat",
 	.arguments = "NAME",
 	.summary = "Show how a running guest's far memory does",
-	.details = "The hit ratio is that of faults on far pages: answered from local memory (a victim\n"
-		   "taken back, a first touch, a page that another fault had filled) against answered\n"
+	.details = "The hit ratio is that of faults on far pages: answered from local memory (a "
+		   "victim\n"
+		   "taken back, a first touch, a page that another fault had filled) against "
+		   "answered\n"
 		   "by an RDMA READ. Rates are per second of the VMM's clock.\n"
 		   "With --json, --watch prints one compact object a line.\n",
 	.options = options,

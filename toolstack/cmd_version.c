@@ -15,7 +15,8 @@ static int run(struct annex *annex, int count, char **arguments)
 					  "management", MANAGE_VERSION, "fabric", (int)RPC_VERSION,
 					  "metadata", ANNEX_NAMESPACE)))
 		printf("annex %s (management protocol %d, fabric protocol %u, metadata %s, libvirt "
-		       "%lu.%lu.%lu)\n", ANNEX_VERSION, MANAGE_VERSION, RPC_VERSION, ANNEX_NAMESPACE,
+		       "%lu.%lu.%lu)\n",
+			ANNEX_VERSION, MANAGE_VERSION, RPC_VERSION, ANNEX_NAMESPACE,
 			libvirt / 1000000, libvirt / 1000 % 1000, libvirt % 1000);
 	return 0;
 }

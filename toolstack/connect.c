@@ -18,8 +18,8 @@ int connect_failed(const char *what, const char *advice)
 
 	if (error && lost(error->code))
 		return error_set(ERROR_LIBVIRT, "%s: %s. Is libvirtd still running?", what, text);
-	return error_set(ERROR_FAILED, "%s: %s%s%s", what, text, advice ? ". " : "",
-		advice ? advice : "");
+	return error_set(
+		ERROR_FAILED, "%s: %s%s%s", what, text, advice ? ". " : "", advice ? advice : "");
 }
 
 int connect_open(struct annex *annex)
@@ -36,7 +36,8 @@ int connect_open(struct annex *annex)
 		return 0;
 	error = virGetLastError();
 	return error_set(ERROR_LIBVIRT,
-		"cannot reach libvirt at %s: %s. Start libvirtd (systemctl start libvirtd), or name "
+		"cannot reach libvirt at %s: %s. Start libvirtd (systemctl start libvirtd), or "
+		"name "
 		"another one with --connect URI",
 		uri, error && error->message ? error->message : "unknown error");
 }
@@ -57,8 +58,10 @@ int connect_local(struct annex *annex)
 
 	if (remote)
 		code = error_set(ERROR_REFUSED,
-			"remote libvirt not supported yet: %s is on another machine, and the guest's "
-			"files would lie on this one. Run annex there", text);
+			"remote libvirt not supported yet: %s is on another machine, and the "
+			"guest's "
+			"files would lie on this one. Run annex there",
+			text);
 	xmlFreeURI(uri);
 	free(text);
 	return code;
@@ -85,8 +88,8 @@ virDomainPtr connect_domain(struct annex *annex, const char *name)
 
 bool connect_is_guest(virDomainPtr domain)
 {
-	char *far = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, ANNEX_NAMESPACE,
-		VIR_DOMAIN_AFFECT_CURRENT);
+	char *far = virDomainGetMetadata(
+		domain, VIR_DOMAIN_METADATA_ELEMENT, ANNEX_NAMESPACE, VIR_DOMAIN_AFFECT_CURRENT);
 
 	free(far);
 	return far;
@@ -98,8 +101,10 @@ virDomainPtr connect_guest(struct annex *annex, const char *name)
 
 	if (domain && !connect_is_guest(domain)) {
 		error_set(ERROR_NOT_FOUND,
-			"domain '%s' is no Annex guest: its XML has no <annex:far> element. Define it "
-			"with annex guest define FILE.xml", name);
+			"domain '%s' is no Annex guest: its XML has no <annex:far> element. Define "
+			"it "
+			"with annex guest define FILE.xml",
+			name);
 		virDomainFree(domain);
 		return NULL;
 	}

@@ -31,8 +31,9 @@ static int modern(xmlNode *node, const char *attribute, const char *device)
 		char name[96];
 
 		snprintf(name, sizeof(name), "%s model virtio-transitional", device);
-		return refuse(name, "its old protocol passes the DMA API by and would write into far "
-				    "memory. Use model virtio-non-transitional");
+		return refuse(name,
+			"its old protocol passes the DMA API by and would write into far "
+			"memory. Use model virtio-non-transitional");
 	}
 	xml_set(node, attribute, MODERN);
 	return 0;
@@ -53,8 +54,9 @@ static int check_disk(xmlNode *disk)
 	if (xml_attr_is(disk, "type", "nvme") || xml_attr_is(disk, "type", "vhostuser") ||
 		xml_attr_is(disk, "type", "vhostvdpa")) {
 		snprintf(name, sizeof(name), "disk of type %.32s", xml_attr(disk, "type"));
-		return refuse(name, "the host would do DMA to guest memory behind the VMM's back. Use "
-				    "a disk of type file, block or network");
+		return refuse(name,
+			"the host would do DMA to guest memory behind the VMM's back. Use "
+			"a disk of type file, block or network");
 	}
 	if (!bus)
 		bus = dev && !strncmp(dev, "vd", 2)   ? "virtio"
@@ -82,8 +84,9 @@ static int check_interface(xmlNode *interface)
 
 	if (type && listed(type, direct)) {
 		snprintf(name, sizeof(name), "interface of type %s", type);
-		return refuse(name, "it does DMA to guest memory from outside QEMU. Use type bridge, "
-				    "network or user");
+		return refuse(name,
+			"it does DMA to guest memory from outside QEMU. Use type bridge, "
+			"network or user");
 	}
 	if (!kind || listed(kind, fine))
 		return 0;
@@ -113,8 +116,10 @@ static int check_controller(xmlNode *controller)
 	}
 	if (!strcmp(type, "scsi") && (!model || listed(model, scsi)))
 		return 0;
-	snprintf(name, sizeof(name), "controller %.32s model %.32s", type, model ? model : "(none)");
-	return refuse(name, "not known to use the DMA API. For disks use virtio-scsi, sata or virtio");
+	snprintf(
+		name, sizeof(name), "controller %.32s model %.32s", type, model ? model : "(none)");
+	return refuse(
+		name, "not known to use the DMA API. For disks use virtio-scsi, sata or virtio");
 }
 
 static int check_filesystem(xmlNode *filesystem)
@@ -123,7 +128,8 @@ static int check_filesystem(xmlNode *filesystem)
 
 	if (xml_attr_is(driver, "type", "virtiofs"))
 		return refuse("filesystem with driver virtiofs",
-			"its daemon maps guest memory from outside QEMU. Use the path driver (9p), or "
+			"its daemon maps guest memory from outside QEMU. Use the path driver (9p), "
+			"or "
 			"a network file system");
 	platform(filesystem);
 	return modern(filesystem, "model", "filesystem");
@@ -168,8 +174,9 @@ static int check_balloon(xmlNode *balloon)
 	if (model && !strcmp(model, "none"))
 		return 0;
 	snprintf(name, sizeof(name), "memballoon model %.32s", model ? model : "(none given)");
-	return refuse(name, "its Linux driver ignores the IOMMU flag and would hand far pages to QEMU. "
-			    "Write <memballoon model='none'/>");
+	return refuse(name,
+		"its Linux driver ignores the IOMMU flag and would hand far pages to QEMU. "
+		"Write <memballoon model='none'/>");
 }
 
 static int check_memory(xmlNode *memory)
@@ -178,14 +185,16 @@ static int check_memory(xmlNode *memory)
 	char name[64];
 
 	snprintf(name, sizeof(name), "memory device model %.32s", model ? model : "(none)");
-	return refuse(name, "RAM that comes and goes beside the VMM would be neither pinned nor far. "
-			    "Give all local memory in <memory>");
+	return refuse(name,
+		"RAM that comes and goes beside the VMM would be neither pinned nor far. "
+		"Give all local memory in <memory>");
 }
 
 static int check_hostdev(xmlNode *hostdev)
 {
-	return refuse("hostdev", "a passed-through device does DMA straight to guest memory. Use an "
-				 "emulated or virtio device");
+	return refuse("hostdev",
+		"a passed-through device does DMA straight to guest memory. Use an "
+		"emulated or virtio device");
 }
 
 static int check_vsock(xmlNode *vsock)
@@ -196,8 +205,9 @@ static int check_vsock(xmlNode *vsock)
 
 static int check_iommu(xmlNode *iommu)
 {
-	return refuse("iommu", "a virtual IOMMU would translate DMA a second time, which the VMM does "
-			       "not know of. Remove it");
+	return refuse("iommu",
+		"a virtual IOMMU would translate DMA a second time, which the VMM does "
+		"not know of. Remove it");
 }
 
 static int accept(xmlNode *device)
@@ -303,7 +313,8 @@ void devices_strip(xmlNode *devices)
 unsigned devices_free_slot(const xmlNode *devices, unsigned taken)
 {
 	for (const xmlNode *n = devices->children; n; n = n->next) {
-		const xmlNode *address = n->type == XML_ELEMENT_NODE ? xml_child(n, "address") : NULL;
+		const xmlNode *address =
+			n->type == XML_ELEMENT_NODE ? xml_child(n, "address") : NULL;
 		const char *bus = xml_attr(address, "bus"), *slot = xml_attr(address, "slot");
 
 		if (!xml_attr_is(address, "type", "pci") || !slot)

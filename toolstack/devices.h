@@ -12,7 +12,7 @@
 /* Our own devices carry these user aliases, which libvirt keeps. */
 #define DEVICES_FABRIC "ua-annex-fabric" /* the VMM's NIC */
 #define DEVICES_MANAGE "ua-annex-manage" /* the second serial port */
-#define DEVICES_KEEP   "ua-annex-keep"   /* what makes QEMU refuse save and migration */
+#define DEVICES_KEEP   "ua-annex-keep" /* what makes QEMU refuse save and migration */
 
 /* Takes our own devices out, as a former define has put them in. */
 void devices_strip(xmlNode *devices);

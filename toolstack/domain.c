@@ -5,6 +5,7 @@
 #include <string.h>
 #include "toolstack/devices.h"
 #include "toolstack/domain.h"
+#include "toolstack/error.h"
 #include "toolstack/guestos.h"
 #include "toolstack/size.h"
 #include "toolstack/xml.h"
@@ -96,9 +97,9 @@ int domain_identity(xmlDoc *doc, char name[DOMAIN_NAME_MAX], char uuid[DOMAIN_UU
 	uuid[0] = '\0';
 	node = xml_child(root, "uuid");
 	if (node && (!xml_text(node, uuid, DOMAIN_UUID_MAX) || strlen(uuid) != 36))
-		return error_set(ERROR_REFUSED,
-			"the domain's <uuid> is none. Write it as 8-4-4-4-12 hexadecimal digits, or "
-			"leave it out");
+		return error_set(ERROR_REFUSED, "the domain's <uuid> is none. Write it as "
+						"8-4-4-4-12 hexadecimal digits, or "
+						"leave it out");
 	return 0;
 }
 
@@ -116,20 +117,23 @@ static int check_servers(const struct domain_setup *setup, const struct wish *wi
 		if (s->address == wish->address)
 			return error_set(ERROR_REFUSED,
 				"<annex:address> %s is the address of server '%s'. Give the guest "
-				"another one", size_ipv4_text(s->address, own), s->name);
+				"another one",
+				size_ipv4_text(s->address, own), s->name);
 		if (!wish->gateway && !size_ipv4_on_link(s->address, wish->address, wish->prefix))
 			return error_set(ERROR_REFUSED,
-				"server '%s' at %s is not in the network of <annex:address>. Give an "
-				"<annex:gateway>, or an address in the server's network", s->name,
-				size_ipv4_text(s->address, own));
+				"server '%s' at %s is not in the network of <annex:address>. Give "
+				"an "
+				"<annex:gateway>, or an address in the server's network",
+				s->name, size_ipv4_text(s->address, own));
 		pool += s->pool;
 		known = known && s->pool;
 	}
 	if (known && wish->far > pool)
 		return error_set(ERROR_REFUSED,
 			"<annex:size> %s is more than the pool of its server%s holds, %s. Make it "
-			"smaller, or add servers", size_text(wish->far, far),
-			wish->servers > 1 ? "s" : "", size_text(pool, pools));
+			"smaller, or add servers",
+			size_text(wish->far, far), wish->servers > 1 ? "s" : "",
+			size_text(pool, pools));
 	return 0;
 }
 
@@ -142,21 +146,25 @@ static int check_memory(xmlNode *domain, struct domain_plan *plan)
 
 	plan->memory = domain_memory(domain);
 	if (!plan->memory)
-		return error_set(ERROR_REFUSED,
-			"the domain has no readable <memory>. It says how much local memory the guest gets");
+		return error_set(ERROR_REFUSED, "the domain has no readable <memory>. It says how "
+						"much local memory the guest gets");
 	overhead = domain_overhead(wish->far, plan->memory);
 	need = wish->pinned + overhead + pcache;
 	if (need > plan->memory)
 		return error_set(ERROR_REFUSED,
-			"<memory> %s is too small: %s pinned + %s for the VMM + %s of page cache. Give "
-			"at least %s, or a smaller <annex:pinned>", size_text(plan->memory, memory),
-			size_text(wish->pinned, pinned), size_text(overhead, own),
-			size_text(pcache, cache),
+			"<memory> %s is too small: %s pinned + %s for the VMM + %s of page cache. "
+			"Give "
+			"at least %s, or a smaller <annex:pinned>",
+			size_text(plan->memory, memory), size_text(wish->pinned, pinned),
+			size_text(overhead, own), size_text(pcache, cache),
 			size_text((need + SIZE_MIB - 1) & ~(SIZE_MIB - 1), least));
 	if (wish->pinned < wish_pinned_least(wish->far))
-		warn(plan, "%s of pinned memory is little for %s of far memory: the guest's kernel may "
-			"run out of memory. %s is advised", size_text(wish->pinned, pinned),
-			size_text(wish->far, far), size_text(wish_pinned_least(wish->far), least));
+		warn(plan,
+			"%s of pinned memory is little for %s of far memory: the guest's kernel "
+			"may "
+			"run out of memory. %s is advised",
+			size_text(wish->pinned, pinned), size_text(wish->far, far),
+			size_text(wish_pinned_least(wish->far), least));
 	return 0;
 }
 
@@ -271,16 +279,16 @@ static int add_devices(xmlNode *domain, struct domain_plan *plan, unsigned *slot
 	*slot = devices_free_slot(devices, 0);
 	keep = devices_free_slot(devices, *slot ? 1u << *slot : 0);
 	if (!*slot || !keep)
-		return error_set(ERROR_REFUSED,
-			"no two free slots from 0x10 to 0x1c on PCI bus 0 for the VMM's devices. Move "
-			"devices away from there");
+		return error_set(ERROR_REFUSED, "no two free slots from 0x10 to 0x1c on PCI bus 0 "
+						"for the VMM's devices. Move "
+						"devices away from there");
 	add_fabric(devices, plan, *slot);
 	add_keep(devices, plan, keep);
 	return 0;
 }
 
-static char *config_text(const struct domain_plan *plan, const struct registry *registry,
-	unsigned slot)
+static char *config_text(
+	const struct domain_plan *plan, const struct registry *registry, unsigned slot)
 {
 	const struct wish *wish = &plan->wish;
 	char a[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX], *text = NULL;

@@ -18,10 +18,10 @@
 
 /* What the transformation knows of the world. */
 struct domain_setup {
-	const char *vmm;   /* absolute path of the VMM's ELF */
+	const char *vmm; /* absolute path of the VMM's ELF */
 	const char *state; /* annex's directory, absolute */
-	const char *uuid;  /* for a document that has none */
-	const char *kvm;   /* why type='kvm' cannot be, or NULL */
+	const char *uuid; /* for a document that has none */
+	const char *kvm; /* why type='kvm' cannot be, or NULL */
 	const struct registry *registry;
 };
 
@@ -32,8 +32,8 @@ struct domain_plan {
 	uint64_t memory; /* local, bytes */
 	struct wish wish;
 	char *directory; /* STATE/guests/UUID */
-	char *config;    /* content of DIRECTORY/config */
-	char *cmdline;   /* content of DIRECTORY/cmdline */
+	char *config; /* content of DIRECTORY/config */
+	char *cmdline; /* content of DIRECTORY/cmdline */
 	char *warning[DOMAIN_WARNINGS];
 	unsigned warnings;
 };

@@ -10,12 +10,12 @@
 /* Exit codes; documented in annex(1). */
 enum error_code {
 	ERROR_NONE = 0,
-	ERROR_FAILED = 1,    /* something did not work */
-	ERROR_USAGE = 2,     /* the command line */
+	ERROR_FAILED = 1, /* something did not work */
+	ERROR_USAGE = 2, /* the command line */
 	ERROR_NOT_FOUND = 3, /* no such guest, server, file */
-	ERROR_LIBVIRT = 4,   /* libvirt cannot be reached */
-	ERROR_SILENT = 5,    /* the VMM does not answer */
-	ERROR_REFUSED = 6,   /* the input is understood, but Annex cannot do it */
+	ERROR_LIBVIRT = 4, /* libvirt cannot be reached */
+	ERROR_SILENT = 5, /* the VMM does not answer */
+	ERROR_REFUSED = 6, /* the input is understood, but Annex cannot do it */
 };
 
 /* Records the error (a later one replaces it) and returns code. */

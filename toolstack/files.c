@@ -43,8 +43,10 @@ static int read_all(int fd, const char *path, size_t limit, char **data, size_t 
 		used += (size_t)n;
 		if (used > limit) {
 			free(buffer);
-			return error_set(ERROR_FAILED, "%s is larger than %zu bytes, too large for "
-				"what it should be", path, limit);
+			return error_set(ERROR_FAILED,
+				"%s is larger than %zu bytes, too large for "
+				"what it should be",
+				path, limit);
 		}
 		if (used == room) {
 			room *= 2;
@@ -82,7 +84,8 @@ int files_directory(const char *path)
 		if (mkdir(copy, 0755) && errno != EEXIST)
 			code = error_set(ERROR_FAILED,
 				"cannot make %s: %m. Run annex as a user that may, or name another "
-				"directory with --state", copy);
+				"directory with --state",
+				copy);
 		if (p[0] == '\0')
 			*p = '/';
 	}

@@ -43,8 +43,8 @@ static int by_name(const void *a, const void *b)
 		virDomainGetName(*(const virDomainPtr *)b));
 }
 
-int guest_each(struct annex *annex, int (*visit)(const struct guest *guest, void *context),
-	void *context)
+int guest_each(
+	struct annex *annex, int (*visit)(const struct guest *guest, void *context), void *context)
 {
 	virDomainPtr *domains;
 	int count, code = connect_open(annex);
@@ -80,8 +80,7 @@ json_t *guest_json(const struct guest *guest)
 
 	for (unsigned i = 0; i < wish->servers; i++)
 		json_array_append_new(servers, json_string(wish->server[i]));
-	snprintf(tenant, sizeof(tenant), "%016llx",
-		(unsigned long long)domain_tenant(guest->uuid));
+	snprintf(tenant, sizeof(tenant), "%016llx", (unsigned long long)domain_tenant(guest->uuid));
 	return json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:i,s:s*,s:s*,s:s*}",
 		"name", guest->name, "uuid", guest->uuid, "state", guest->state, "tenant", tenant,
 		"memory", (json_int_t)guest->memory, "far", (json_int_t)wish->far, "pinned",

@@ -23,8 +23,8 @@ void guest_free(struct guest *guest);
  * Calls visit for every domain with an <annex:far> element, ordered by name. An unreadable one is
  * skipped. Stops when visit returns non-zero, and returns that.
  */
-int guest_each(struct annex *annex, int (*visit)(const struct guest *guest, void *context),
-	void *context);
+int guest_each(
+	struct annex *annex, int (*visit)(const struct guest *guest, void *context), void *context);
 
 /* The fields of `annex guest show --json`. */
 json_t *guest_json(const struct guest *guest);

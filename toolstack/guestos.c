@@ -20,7 +20,8 @@ static int check_type(const xmlNode *domain, const char *kvm)
 
 	if (!type || (strcmp(type, "qemu") && strcmp(type, "kvm")))
 		return error_set(ERROR_REFUSED,
-			"a domain of type '%s' is refused. Use type='qemu', or type='kvm' where KVM nests",
+			"a domain of type '%s' is refused. Use type='qemu', or type='kvm' where "
+			"KVM nests",
 			type ? type : "");
 	if (!strcmp(type, "kvm") && kvm)
 		return error_set(ERROR_REFUSED, "type='kvm' is refused: %s. Use type='qemu'", kvm);
@@ -35,13 +36,15 @@ static int check_machine(const xmlNode *os)
 
 	if (!type || !xml_text(type, text, sizeof(text)) || strcmp(text, "hvm"))
 		return error_set(ERROR_REFUSED, "<os> has no <type>hvm</type>. Annex guests are "
-			"fully virtualised");
+						"fully virtualised");
 	if (arch && strcmp(arch, "x86_64"))
-		return error_set(ERROR_REFUSED, "arch '%s' is refused: the VMM is for x86_64", arch);
+		return error_set(
+			ERROR_REFUSED, "arch '%s' is refused: the VMM is for x86_64", arch);
 	if (machine && strncmp(machine, "pc-q35", 6) && strcmp(machine, "q35") &&
 		strncmp(machine, "pc-i440fx", 9) && strcmp(machine, "pc"))
 		return error_set(ERROR_REFUSED,
-			"machine '%s' is refused: the VMM knows q35 and pc. Use machine='q35'", machine);
+			"machine '%s' is refused: the VMM knows q35 and pc. Use machine='q35'",
+			machine);
 	if (xml_attr(os, "firmware") || xml_child(os, "loader"))
 		return error_set(ERROR_REFUSED,
 			"<os> names a firmware (firmware= or <loader>): UEFI is not supported yet. "
@@ -60,30 +63,32 @@ static int check_vcpu(const xmlNode *domain)
 		return error_set(ERROR_REFUSED, "<vcpu> is no number from 1");
 	if (current && strtoull(current, NULL, 10) != count)
 		return error_set(ERROR_REFUSED,
-			"<vcpu current='%s'>%llu</vcpu> leaves CPU hot-plug slots, and a CPU plugged "
-			"in later would start outside the VMM. Remove current=", current,
-			(unsigned long long)count);
+			"<vcpu current='%s'>%llu</vcpu> leaves CPU hot-plug slots, and a CPU "
+			"plugged "
+			"in later would start outside the VMM. Remove current=",
+			current, (unsigned long long)count);
 	if (count > VCPUS_MAX)
 		return error_set(ERROR_REFUSED,
-			"<vcpu> %llu: a guest can have %u CPU so far (the VMM's service core comes on "
-			"top of it). Write <vcpu>%u</vcpu>", (unsigned long long)count, VCPUS_MAX,
-			VCPUS_MAX);
+			"<vcpu> %llu: a guest can have %u CPU so far (the VMM's service core comes "
+			"on "
+			"top of it). Write <vcpu>%u</vcpu>",
+			(unsigned long long)count, VCPUS_MAX, VCPUS_MAX);
 	return 0;
 }
 
 static int check_memory(const xmlNode *domain)
 {
 	if (xml_child(domain, "maxMemory"))
-		return error_set(ERROR_REFUSED,
-			"<maxMemory> asks for memory hot-plug slots, which is refused: RAM plugged in "
-			"later would be neither pinned nor far. Remove it");
+		return error_set(ERROR_REFUSED, "<maxMemory> asks for memory hot-plug slots, which "
+						"is refused: RAM plugged in "
+						"later would be neither pinned nor far. Remove it");
 	if (xml_child(xml_child(domain, "cpu"), "numa"))
-		return error_set(ERROR_REFUSED,
-			"<numa> in <cpu> is refused: the VMM makes the guest's two NUMA nodes, pinned "
-			"and far, itself. Remove it");
+		return error_set(ERROR_REFUSED, "<numa> in <cpu> is refused: the VMM makes the "
+						"guest's two NUMA nodes, pinned "
+						"and far, itself. Remove it");
 	if (xml_child(domain, "launchSecurity"))
 		return error_set(ERROR_REFUSED, "<launchSecurity> is refused: the VMM cannot run "
-			"inside an encrypted guest. Remove it");
+						"inside an encrypted guest. Remove it");
 	return 0;
 }
 
@@ -94,13 +99,14 @@ static int check_arguments(const xmlNode *domain)
 		if (n->type != XML_ELEMENT_NODE || strcmp((const char *)n->name, "commandline"))
 			continue;
 		for (const xmlNode *arg = n->children; arg; arg = arg->next) {
-			const char *value = arg->type == XML_ELEMENT_NODE ? xml_attr(arg, "value")
-									  : NULL;
+			const char *value =
+				arg->type == XML_ELEMENT_NODE ? xml_attr(arg, "value") : NULL;
 
 			if (value && (!strcmp(value, "-device") || !strcmp(value, "--device")))
-				return error_set(ERROR_REFUSED,
-					"<qemu:commandline> adds a -device that annex cannot judge, "
-					"which is refused. Use libvirt's own element for the device");
+				return error_set(ERROR_REFUSED, "<qemu:commandline> adds a -device "
+								"that annex cannot judge, "
+								"which is refused. Use libvirt's "
+								"own element for the device");
 		}
 	}
 	return 0;
@@ -188,7 +194,8 @@ int guestos_wish(const xmlNode *domain, struct wish *wish)
 	wish->cmdline = text_of(os, "cmdline");
 	if (!wish->kernel)
 		return error_set(ERROR_REFUSED,
-			"<os> has no <kernel>. Name the guest's own kernel there (a bzImage such as "
+			"<os> has no <kernel>. Name the guest's own kernel there (a bzImage such "
+			"as "
 			"/boot/vmlinuz-...); annex puts the VMM in front of it");
 	code = kernel_check(wish->kernel);
 	if (!code && wish->initrd)
@@ -251,7 +258,8 @@ static int add_word(char *line, const char *word)
 
 	if (used + 1 + strlen(word) > CMDLINE_MAX)
 		return error_set(ERROR_REFUSED,
-			"<cmdline> is too long: Linux takes %u characters, and annex adds some. Shorten it",
+			"<cmdline> is too long: Linux takes %u characters, and annex adds some. "
+			"Shorten it",
 			CMDLINE_MAX);
 	sprintf(line + used, "%s%s", used ? " " : "", word);
 	return 0;
@@ -278,16 +286,19 @@ int guestos_cmdline(const char *given, char **out)
 	if (value && !memmem(value, n, "force", 5))
 		code = error_set(ERROR_REFUSED,
 			"<cmdline> has swiotlb=%.*s without force. Far memory needs swiotlb=force "
-			"(swiotlb=SLABS,force for another size)", (int)n, value);
+			"(swiotlb=SLABS,force for another size)",
+			(int)n, value);
 	else if (value && memmem(value, n, "noforce", 7))
 		code = error_set(ERROR_REFUSED, "<cmdline> has swiotlb=noforce; far memory needs "
-			"swiotlb=force. Remove it");
+						"swiotlb=force. Remove it");
 	else if (!code && !value)
 		code = add_word(line, "swiotlb=force");
 	value = code ? NULL : value_of(line, "numa_balancing=", &n);
 	if (value && (n != 7 || strncmp(value, "disable", 7)))
-		code = error_set(ERROR_REFUSED, "<cmdline> has numa_balancing=%.*s; it would drag far "
-			"pages in for nothing. Remove it", (int)n, value);
+		code = error_set(ERROR_REFUSED,
+			"<cmdline> has numa_balancing=%.*s; it would drag far "
+			"pages in for nothing. Remove it",
+			(int)n, value);
 	else if (!code && !value)
 		code = add_word(line, "numa_balancing=disable");
 	if (!code)
@@ -337,7 +348,8 @@ int guestos_serial(xmlNode *devices)
 	if (ports > 1)
 		return error_set(ERROR_REFUSED,
 			"the domain has %u serial ports: the second one is the VMM's management "
-			"channel. Keep one <serial>, use virtio consoles for more", ports);
+			"channel. Keep one <serial>, use virtio consoles for more",
+			ports);
 	if (ports == 0)
 		console_to_serial(devices);
 	serial = xml_add(devices, NULL, "serial", NULL);
@@ -357,8 +369,8 @@ static void add_file(xmlNode *sysinfo, const char *name, const char *path)
 	xml_set(entry, "file", path);
 }
 
-static void add_own_file(xmlNode *sysinfo, const char *name, const char *directory,
-	const char *file)
+static void add_own_file(
+	xmlNode *sysinfo, const char *name, const char *directory, const char *file)
 {
 	size_t size = strlen(directory) + strlen(file) + 2;
 	char *path = error_memory(malloc(size));
@@ -368,8 +380,8 @@ static void add_own_file(xmlNode *sysinfo, const char *name, const char *directo
 	free(path);
 }
 
-void guestos_replace(xmlNode *domain, const char *vmm, const char *directory,
-	const struct wish *wish)
+void guestos_replace(
+	xmlNode *domain, const char *vmm, const char *directory, const struct wish *wish)
 {
 	xmlNode *os = xml_child(domain, "os"), *sysinfo = xml_child(domain, "sysinfo");
 	char vcpus[16];

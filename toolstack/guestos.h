@@ -25,8 +25,8 @@ int guestos_cmdline(const char *given, char **out);
 int guestos_serial(xmlNode *devices);
 
 /* One CPU more, the VMM as kernel, and the guest's files as fw_cfg entries. */
-void guestos_replace(xmlNode *domain, const char *vmm, const char *directory,
-	const struct wish *wish);
+void guestos_replace(
+	xmlNode *domain, const char *vmm, const char *directory, const struct wish *wish);
 
 /* Takes our entries out of <sysinfo type='fwcfg'>. */
 void guestos_strip_files(xmlNode *sysinfo);

@@ -36,8 +36,8 @@ json_t *http_status(const struct registry_server *server)
 
 	if (!server->http)
 		return NULL;
-	snprintf(url, sizeof(url), "http://%s:%u/status",
-		size_ipv4_text(server->address, address), server->http);
+	snprintf(url, sizeof(url), "http://%s:%u/status", size_ipv4_text(server->address, address),
+		server->http);
 	curl = error_memory(curl_easy_init());
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");

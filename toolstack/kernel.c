@@ -29,18 +29,20 @@ static int open_file(const char *what, const char *path)
 	int fd;
 
 	if (path[0] != '/') {
-		error_set(ERROR_REFUSED, "<%s> %s is no absolute path. libvirt needs one", what, path);
+		error_set(ERROR_REFUSED, "<%s> %s is no absolute path. libvirt needs one", what,
+			path);
 		return -1;
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0) {
 		error_set(errno == ENOENT ? ERROR_NOT_FOUND : ERROR_FAILED,
-			"cannot read the guest's %s %s: %m. Put the file there, or change <%s>", what,
-			path, what);
+			"cannot read the guest's %s %s: %m. Put the file there, or change <%s>",
+			what, path, what);
 		return -1;
 	}
 	if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size == 0) {
-		error_set(ERROR_REFUSED, "the guest's %s %s is empty or no regular file", what, path);
+		error_set(
+			ERROR_REFUSED, "the guest's %s %s is empty or no regular file", what, path);
 		close(fd);
 		return -1;
 	}
@@ -54,10 +56,11 @@ static int read_header(const char *path, int fd, uint8_t header[HEADER_BYTES])
 		memcmp(header + HEADER_MAGIC, "HdrS", 4) || get16(header + HEADER_PROTOCOL) < 0x20c)
 		return error_set(ERROR_REFUSED,
 			"%s is no Linux bzImage of this decade. Give the file that a distribution "
-			"installs as /boot/vmlinuz-...", path);
-	if (!(get16(header + HEADER_XLOAD) & XLOAD_64BIT))
-		return error_set(ERROR_REFUSED, "%s is a 32-bit kernel; the VMM starts 64-bit ones",
+			"installs as /boot/vmlinuz-...",
 			path);
+	if (!(get16(header + HEADER_XLOAD) & XLOAD_64BIT))
+		return error_set(
+			ERROR_REFUSED, "%s is a 32-bit kernel; the VMM starts 64-bit ones", path);
 	return 0;
 }
 

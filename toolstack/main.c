@@ -75,8 +75,8 @@ static int unknown(int argc, char **argv)
 		return error_set(ERROR_USAGE, "unknown command %s %s. annex --help lists them",
 			argv[0], argv[1]);
 	if (argc == 1 && (!strcmp(argv[0], "guest") || !strcmp(argv[0], "server")))
-		return error_set(ERROR_USAGE, "annex %s needs a second word. annex --help lists them",
-			argv[0]);
+		return error_set(ERROR_USAGE,
+			"annex %s needs a second word. annex --help lists them", argv[0]);
 	return error_set(ERROR_USAGE, "unknown command %s. annex --help lists them", argv[0]);
 }
 

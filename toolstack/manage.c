@@ -90,9 +90,8 @@ static void transmit(struct exchange *x)
 		}
 		x->sent += (size_t)n;
 	}
-	virStreamEventUpdateCallback(x->stream, VIR_STREAM_EVENT_READABLE |
-							VIR_STREAM_EVENT_HANGUP |
-							VIR_STREAM_EVENT_ERROR);
+	virStreamEventUpdateCallback(x->stream,
+		VIR_STREAM_EVENT_READABLE | VIR_STREAM_EVENT_HANGUP | VIR_STREAM_EVENT_ERROR);
 }
 
 static void on_stream(virStreamPtr stream, int events, void *context)
@@ -128,7 +127,8 @@ static int open_port(virDomainPtr domain, struct exchange *x, long long deadline
 		if (now() >= deadline)
 			return error_set(ERROR_SILENT,
 				"the management port of guest '%s' is busy. Another annex may be "
-				"talking to it; try again", virDomainGetName(domain));
+				"talking to it; try again",
+				virDomainGetName(domain));
 		usleep(TICK_MS * 1000);
 	}
 }
@@ -138,15 +138,20 @@ static int silent(virDomainPtr domain, const struct exchange *x)
 	const char *name = virDomainGetName(domain), *state = connect_state(domain);
 
 	if (strcmp(state, "running"))
-		return error_set(ERROR_SILENT, "guest '%s' is %s, so its VMM does not answer. %s", name,
-			state, !strcmp(state, "paused") ? "virsh resume makes it go on"
-							: "annex guest start starts it");
+		return error_set(ERROR_SILENT, "guest '%s' is %s, so its VMM does not answer. %s",
+			name, state,
+			!strcmp(state, "paused") ? "virsh resume makes it go on"
+						 : "annex guest start starts it");
 	if (x->broken)
-		return error_set(ERROR_SILENT, "the management port of guest '%s' was closed before "
-			"the VMM answered. Try again", name);
+		return error_set(ERROR_SILENT,
+			"the management port of guest '%s' was closed before "
+			"the VMM answered. Try again",
+			name);
 	return error_set(ERROR_SILENT,
-		"the VMM of guest '%s' is silent: no answer in 2 s. It may be starting still, or have "
-		"stopped with a report: virsh console %s shows it", name, name);
+		"the VMM of guest '%s' is silent: no answer in 2 s. It may be starting still, or "
+		"have "
+		"stopped with a report: virsh console %s shows it",
+		name, name);
 }
 
 static int converse(virDomainPtr domain, struct exchange *x)
@@ -190,7 +195,8 @@ int manage_ask(virDomainPtr domain, const char *command, json_t **result)
 	int code;
 
 	if (virDomainIsActive(domain) <= 0)
-		return error_set(ERROR_SILENT, "guest '%s' does not run. Start it: annex guest start %s",
+		return error_set(ERROR_SILENT,
+			"guest '%s' does not run. Start it: annex guest start %s",
 			virDomainGetName(domain), virDomainGetName(domain));
 	x = error_memory(calloc(1, sizeof(*x)));
 	if (getrandom(&random, sizeof(random), 0) < 0)

@@ -41,8 +41,8 @@ static int store(const struct command *command, const struct option_spec *spec, 
 		if (size_parse(value, spec->target))
 			return 0;
 		return error_set(ERROR_USAGE,
-			"--%s=%s is not a size. Write a number with K, M or G, such as 512M", spec->name,
-			value);
+			"--%s=%s is not a size. Write a number with K, M or G, such as 512M",
+			spec->name, value);
 	case OPTION_NUMBER:
 		if (size_number(value, 0, UINT64_MAX, spec->target))
 			return 0;
@@ -64,12 +64,12 @@ static int take(const struct command *command, const char *word, const char *nex
 	if (!spec)
 		spec = find(global, name, n);
 	if (!spec)
-		return error_set(ERROR_USAGE, "unknown option %s. See annex %s --help", word,
-			command->name);
+		return error_set(
+			ERROR_USAGE, "unknown option %s. See annex %s --help", word, command->name);
 	wants = spec->kind != OPTION_FLAG && spec->kind != OPTION_MAYBE;
 	if (spec->kind == OPTION_FLAG && equals)
-		return error_set(ERROR_USAGE, "--%s takes no value. See annex %s --help", spec->name,
-			command->name);
+		return error_set(ERROR_USAGE, "--%s takes no value. See annex %s --help",
+			spec->name, command->name);
 	if (wants && !equals && !next)
 		return error_set(ERROR_USAGE, "--%s needs a value: --%s %s", spec->name, spec->name,
 			spec->argument);
@@ -100,8 +100,8 @@ int options_parse(const struct command *command, struct annex *annex, int argc, 
 		if (!strcmp(word, "-h"))
 			word = "--help";
 		if (word[1] != '-')
-			return error_set(ERROR_USAGE, "unknown option %s. See annex %s --help", word,
-				command->name);
+			return error_set(ERROR_USAGE, "unknown option %s. See annex %s --help",
+				word, command->name);
 		code = take(command, word, i + 1 < argc ? argv[i + 1] : NULL, &used);
 		*annex = parsed; /* so that an error further on is already told in JSON */
 		if (code)
@@ -119,7 +119,7 @@ static void print_specs(const struct option_spec *specs)
 		char head[64];
 
 		snprintf(head, sizeof(head), "--%s%s%s", specs->name,
-			!specs->argument             ? ""
+			!specs->argument              ? ""
 			: specs->kind == OPTION_MAYBE ? "[="
 						      : " ",
 			specs->argument ? specs->argument : "");
@@ -141,7 +141,8 @@ void options_help(const struct command *command)
 	}
 	puts("\nglobal options:");
 	print_specs(global);
-	puts("\nexit codes: 0 done, 1 failed, 2 usage, 3 no such thing, 4 libvirt cannot be reached,\n"
+	puts("\nexit codes: 0 done, 1 failed, 2 usage, 3 no such thing, 4 libvirt cannot be "
+	     "reached,\n"
 	     "5 the VMM does not answer, 6 refused. See annex(1).");
 }
 

@@ -56,8 +56,9 @@ void output_warning(const struct annex *annex, const char *format, ...)
 void output_error(const struct annex *annex)
 {
 	if (annex->json)
-		output_json(json_pack("{s:{s:s,s:i,s:s}}", "error", "code", error_name(error_code()),
-			"exit", (int)error_code(), "message", error_text()));
+		output_json(
+			json_pack("{s:{s:s,s:i,s:s}}", "error", "code", error_name(error_code()),
+				"exit", (int)error_code(), "message", error_text()));
 	else
 		fprintf(stderr, "annex: %s\n", error_text());
 }
@@ -79,8 +80,7 @@ void output_table_cell(struct output_table *table, const char *format, ...)
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
-	table->cell = error_memory(
-		realloc(table->cell, (table->cells + 1) * sizeof(*table->cell)));
+	table->cell = error_memory(realloc(table->cell, (table->cells + 1) * sizeof(*table->cell)));
 	table->cell[table->cells++] = error_memory(text);
 }
 

@@ -33,8 +33,8 @@ static double grown(const struct rates_sample *a, const struct rates_sample *b, 
 	return d > 0 ? d : 0;
 }
 
-void rates_between(const struct rates_sample *before, const struct rates_sample *after,
-	struct rates *r)
+void rates_between(
+	const struct rates_sample *before, const struct rates_sample *after, struct rates *r)
 {
 	double nanoseconds =
 		(double)(json_integer_value(json_object_get(after->status, "uptime_ns")) -

@@ -7,20 +7,20 @@
 
 struct rates_sample {
 	json_t *counters; /* result of `counters` */
-	json_t *status;   /* result of `status`, asked right after it */
+	json_t *status; /* result of `status`, asked right after it */
 };
 
 struct rates {
-	double seconds;         /* between the samples, by the VMM's clock */
-	double hit_ratio;       /* 0..1 of the faults between them; 1 when there were none */
+	double seconds; /* between the samples, by the VMM's clock */
+	double hit_ratio; /* 0..1 of the faults between them; 1 when there were none */
 	double hit_ratio_total; /* since boot */
-	double fills;           /* remote, per second */
+	double fills; /* remote, per second */
 	double zero_fills, victim_hits, evictions, writebacks;
 	long long resident, remote, zero; /* pages in the later sample */
 };
 
-void rates_between(const struct rates_sample *before, const struct rates_sample *after,
-	struct rates *rates);
+void rates_between(
+	const struct rates_sample *before, const struct rates_sample *after, struct rates *rates);
 json_t *rates_json(const struct rates *rates);
 
 #endif

@@ -58,8 +58,10 @@ static int parse(struct registry *registry, const char *path, const char *data, 
 	int code = 0;
 
 	if (!root)
-		return error_set(ERROR_FAILED, "%s line %d: %s. Mend it, or remove it and add the "
-			"servers again", path, problem.line, problem.text);
+		return error_set(ERROR_FAILED,
+			"%s line %d: %s. Mend it, or remove it and add the "
+			"servers again",
+			path, problem.line, problem.text);
 	if (json_integer_value(json_object_get(root, "annex")) != 1)
 		code = error_set(ERROR_FAILED,
 			"%s is of another version of annex (or is no list of servers)", path);
@@ -72,7 +74,8 @@ static int parse(struct registry *registry, const char *path, const char *data, 
 		if (!parse_server(value, &server))
 			code = error_set(ERROR_FAILED,
 				"%s: server %zu is malformed. Mend it, or remove it and add the "
-				"servers again", path, i + 1);
+				"servers again",
+				path, i + 1);
 		else
 			registry_put(registry, &server);
 	}
@@ -142,11 +145,11 @@ int registry_save(struct registry *registry, const char *state)
 	for (size_t i = 0; i < registry->count; i++) {
 		const struct registry_server *s = &registry->server[i];
 
-		json_array_append_new(servers,
-			json_pack("{s:s,s:s,s:i,s:i,s:I,s:b}", "name", s->name, "address",
-				size_ipv4_text(s->address, address), "port", (int)s->port, "http",
-				(int)s->http, "pool", (json_int_t)s->pool, "provisioned",
-				(int)s->provisioned));
+		json_array_append_new(
+			servers, json_pack("{s:s,s:s,s:i,s:i,s:I,s:b}", "name", s->name, "address",
+					 size_ipv4_text(s->address, address), "port", (int)s->port,
+					 "http", (int)s->http, "pool", (json_int_t)s->pool,
+					 "provisioned", (int)s->provisioned));
 	}
 	root = json_pack("{s:i,s:o}", "annex", 1, "servers", servers);
 	text = error_memory(json_dumps(root, JSON_INDENT(2)));
@@ -188,11 +191,14 @@ struct registry_server *registry_get(const struct registry *registry, const char
 	if (registry->count)
 		error_set(ERROR_NOT_FOUND,
 			"no memory server '%s'. Known: %s. Others are added by annex server add or "
-			"made by annex server provision", name, names);
+			"made by annex server provision",
+			name, names);
 	else
 		error_set(ERROR_NOT_FOUND,
-			"no memory server '%s', and none is known. Add one by annex server add NAME "
-			"ADDRESS or make one by annex server provision NAME", name);
+			"no memory server '%s', and none is known. Add one by annex server add "
+			"NAME "
+			"ADDRESS or make one by annex server provision NAME",
+			name);
 	return NULL;
 }
 
@@ -201,8 +207,8 @@ void registry_put(struct registry *registry, const struct registry_server *serve
 	struct registry_server *old = registry_find(registry, server->name);
 
 	if (!old) {
-		registry->server = error_memory(realloc(registry->server,
-			(registry->count + 1) * sizeof(*registry->server)));
+		registry->server = error_memory(realloc(
+			registry->server, (registry->count + 1) * sizeof(*registry->server)));
 		old = &registry->server[registry->count++];
 	}
 	*old = *server;

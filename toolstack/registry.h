@@ -11,10 +11,10 @@
 struct registry_server {
 	char name[CONFIG_NAME_MAX];
 	uint32_t address; /* host order */
-	uint16_t port;    /* of the connection manager */
-	uint16_t http;    /* of the status page */
+	uint16_t port; /* of the connection manager */
+	uint16_t http; /* of the status page */
 	bool provisioned; /* made by annex: a libvirt domain */
-	uint64_t pool;    /* bytes, 0: not known */
+	uint64_t pool; /* bytes, 0: not known */
 };
 
 struct registry {

@@ -34,30 +34,34 @@ xmlNode *wish_find(const xmlNode *domain)
 	for (xmlNode *n = metadata ? metadata->children : NULL; n; n = n->next) {
 		if (other_version(n)) {
 			error_set(ERROR_REFUSED,
-				"the metadata's namespace %s is of another version; this annex knows "
-				ANNEX_NAMESPACE, (const char *)n->ns->href);
+				"the metadata's namespace %s is of another version; this annex "
+				"knows " ANNEX_NAMESPACE,
+				(const char *)n->ns->href);
 			return NULL;
 		}
 		if (!ours(n))
 			continue;
 		if (strcmp((const char *)n->name, "far")) {
 			error_set(ERROR_REFUSED,
-				"<annex:%s> is not known in <metadata>; the element is <annex:far>, "
-				EXAMPLE, (const char *)n->name);
+				"<annex:%s> is not known in <metadata>; the element is "
+				"<annex:far>, " EXAMPLE,
+				(const char *)n->name);
 			return NULL;
 		}
 		if (found) {
 			error_set(ERROR_REFUSED,
-				"<metadata> has several <annex:far> elements. Keep one; it may name "
-				"up to %d servers", CONFIG_SERVERS);
+				"<metadata> has several <annex:far> elements. Keep one; it may "
+				"name "
+				"up to %d servers",
+				CONFIG_SERVERS);
 			return NULL;
 		}
 		found = n;
 	}
 	if (!found)
-		error_set(ERROR_REFUSED,
-			"the domain has no <annex:far> element in its <metadata>, so it asks for no "
-			"far memory: " EXAMPLE);
+		error_set(ERROR_REFUSED, "the domain has no <annex:far> element in its <metadata>, "
+					 "so it asks for no "
+					 "far memory: " EXAMPLE);
 	return found;
 }
 
@@ -71,8 +75,8 @@ uint64_t wish_pinned_least(uint64_t far)
 
 static int bad(const xmlNode *node, const char *text, const char *rule)
 {
-	return error_set(ERROR_REFUSED, "<annex:%s> is '%s'. %s", (const char *)node->name, text,
-		rule);
+	return error_set(
+		ERROR_REFUSED, "<annex:%s> is '%s'. %s", (const char *)node->name, text, rule);
 }
 
 static int parse_size(const xmlNode *node, const char *text, uint64_t *bytes, uint64_t step)
@@ -83,7 +87,8 @@ static int parse_size(const xmlNode *node, const char *text, uint64_t *bytes, ui
 		return 0;
 	snprintf(rule, sizeof(rule),
 		"Give a number above 0 that makes a multiple of %s; the unit attribute is KiB "
-		"(default), MiB or GiB", size_text(step, unit));
+		"(default), MiB or GiB",
+		size_text(step, unit));
 	return bad(node, text, rule);
 }
 
@@ -131,7 +136,8 @@ static int parse_address(const xmlNode *node, const char *text, struct wish *wis
 		return bad(node, text, "DHCP is not supported; give A.B.C.D/PREFIX");
 	if (!size_ipv4_prefix(text, &wish->address, &wish->prefix))
 		return bad(node, text,
-			"Give the guest's own address on the fabric as A.B.C.D/PREFIX, prefix 8 to 30");
+			"Give the guest's own address on the fabric as A.B.C.D/PREFIX, prefix 8 to "
+			"30");
 	return 0;
 }
 
@@ -154,7 +160,8 @@ static int parse_recorded(const xmlNode *recorded, struct wish *wish)
 		else if (!strcmp((const char *)n->name, "cmdline") && !wish->cmdline)
 			wish->cmdline = error_memory(strdup(text));
 		else
-			bad(n, text, "<annex:wish> is written by annex; define the original file again");
+			bad(n, text,
+				"<annex:wish> is written by annex; define the original file again");
 		free(text);
 		if (error_code())
 			return (int)error_code();
@@ -204,8 +211,10 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 		return 0;
 	}
 	return error_set(ERROR_REFUSED,
-		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, address, "
-		"gateway, bridge, mtu, log", name);
+		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
+		"address, "
+		"gateway, bridge, mtu, log",
+		name);
 }
 
 static int complete(struct wish *wish)
@@ -213,8 +222,8 @@ static int complete(struct wish *wish)
 	char address[SIZE_TEXT_MAX];
 
 	if (!wish->far)
-		return error_set(ERROR_REFUSED,
-			"<annex:far> has no <annex:size>. Say how much far memory the guest gets: " EXAMPLE);
+		return error_set(ERROR_REFUSED, "<annex:far> has no <annex:size>. Say how much far "
+						"memory the guest gets: " EXAMPLE);
 	if (!wish->servers)
 		return error_set(ERROR_REFUSED,
 			"<annex:far> has no <annex:server>. Name one that annex server list shows");
@@ -222,10 +231,12 @@ static int complete(struct wish *wish)
 		return error_set(ERROR_REFUSED,
 			"<annex:far> has no <annex:address>. Give the guest's own address on the "
 			"fabric, such as 10.77.0.2/24");
-	if (wish->gateway && (wish->gateway == wish->address ||
-				     !size_ipv4_on_link(wish->gateway, wish->address, wish->prefix)))
+	if (wish->gateway &&
+		(wish->gateway == wish->address ||
+			!size_ipv4_on_link(wish->gateway, wish->address, wish->prefix)))
 		return error_set(ERROR_REFUSED,
-			"<annex:gateway> %s is not another address in the network of <annex:address>. "
+			"<annex:gateway> %s is not another address in the network of "
+			"<annex:address>. "
 			"Give the router's address in that network",
 			size_ipv4_text(wish->gateway, address));
 	if (!wish->pinned)
@@ -251,7 +262,8 @@ int wish_parse(const xmlNode *far, struct wish *wish)
 		if (!code && !ours(n))
 			code = error_set(ERROR_REFUSED,
 				"<%s> in <annex:far> is not in the namespace " ANNEX_NAMESPACE
-				". Write <annex:%s>", (const char *)n->name, (const char *)n->name);
+				". Write <annex:%s>",
+				(const char *)n->name, (const char *)n->name);
 		if (!code)
 			code = parse_child(n, wish);
 	}

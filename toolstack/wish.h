@@ -15,7 +15,7 @@
 #define WISH_BRIDGE_MAX 16 /* IFNAMSIZ */
 
 struct wish {
-	uint64_t far;    /* bytes */
+	uint64_t far; /* bytes */
 	uint64_t pinned; /* bytes; the default is filled in */
 	bool pinned_given;
 	uint64_t pcache; /* bytes, 0: all other local memory */
@@ -31,7 +31,7 @@ struct wish {
 	bool recorded; /* the rest comes from <annex:wish>, not from the domain's own elements */
 	unsigned vcpus;
 	char *kernel;
-	char *initrd;  /* NULL: none */
+	char *initrd; /* NULL: none */
 	char *cmdline; /* NULL: none */
 };
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory-server appliance: a stock kernel and an initramfs with our init, annex-memserver, the
+ * shared libraries it needs, the Soft-RoCE provider and the kernel modules for it.
+ */
+#ifndef ANNEX_APPLIANCE_H
+#define ANNEX_APPLIANCE_H
+
+#include <stdint.h>
+
+#define APPLIANCE_READY "annex-appliance: ready" /* on its console, once the server answers */
+#define APPLIANCE_SAYS  "annex-appliance: "
+#define APPLIANCE_EXTRA (160ull << 20) /* memory beside the pool */
+
+struct appliance_parts {
+	char *kernel; /* vmlinuz */
+	char *modules; /* lib/modules/VERSION */
+	char *memserver; /* program */
+	char *init; /* annex-appliance-init */
+};
+
+/* Fills parts, from the options where given (else NULL). Returns 0 or an error_code. */
+int appliance_find(struct appliance_parts *parts, const char *kernel, const char *modules,
+	const char *memserver);
+void appliance_free(struct appliance_parts *parts);
+
+/* Writes the initramfs. */
+int appliance_build(const struct appliance_parts *parts, const char *path);
+
+#endif
