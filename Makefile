@@ -37,7 +37,7 @@ deps:
 #? bench          the numbers, printed beside their goals (root)
 
 #? install        install below $(DESTDIR)$(PREFIX)
-PREFIX ?= /usr/local
+PREFIX ?= /usr
 install: all
 	$(Q)tests/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
 

@@ -39,7 +39,7 @@ kernel_package() {
 }
 
 guest_packages=systemd-sysv,udev,python3-minimal,libpython3-stdlib,numactl,procps,iproute2,kmod
-guest_packages+=,linux-image-cloud-amd64,initramfs-tools,zstd,dbus
+guest_packages+=,linux-image-cloud-amd64,initramfs-tools,zstd,dbus,nbd-client,nbd-server
 
 # Units that only cost time in a machine which lives for minutes.
 masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer
@@ -49,7 +49,7 @@ masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.time
 	systemd-update-utmp-runlevel.service systemd-machine-id-commit.service
 	getty@tty1.service serial-getty@ttyS0.service systemd-pcrphase.service
 	systemd-pcrphase-sysinit.service e2scrub_reap.service dev-mqueue.mount
-	systemd-remount-fs.service"
+	systemd-remount-fs.service nbd-server.service nbd-client.service"
 
 # A Debian as mmdebstrap makes it, and a small initrd by its own initramfs-tools.
 make_base() {

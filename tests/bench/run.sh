@@ -1,0 +1,137 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# make bench: the numbers beside their goals. Everything is compared within one run on one machine;
+# ratios mean something, times under emulation do not.
+# Arguments: names of the parts below; default: all.
+set -u
+. "$(dirname "$0")/../lab/lab.sh"
+
+rows=()
+row() { rows+=("$1|$2|$3|$4"); } # row WHAT VALUE GOAL HOW
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else print "-" }'; }
+meets() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN {
+	print (a == "-" ? "?" : (op == "<" ? a <= b : a >= b) ? "yes" : "no") }'; }
+
+memory_mib=448 pcache_mib=64
+
+# bench_xml NAME RUN SET far|plain|file: guests that differ only in the VMM and in far memory;
+# file: plain, not defined.
+bench_xml() {
+	lab_disk "$1"
+	lab_xml "$1" "$2" "$3"
+	sed -i -e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>$memory_mib|" \
+		-e "s|<annex:pcache unit='MiB'>[0-9]*|<annex:pcache unit='MiB'>$pcache_mib|" \
+		"$work/$1.xml"
+	if [ "$4" = far ]; then
+		annex guest define "$work/$1.xml" >"$logs/$1.define" 2>&1
+		return
+	fi
+	sed -i '/<metadata>/,/<\/metadata>/d' "$work/$1.xml"
+	[ "$4" = file ] || virsh define "$work/$1.xml"
+}
+
+detail() { lab_results "$1" | awk -F'\t' -v n="$2" '$1 == n && $2 == "ok" { d = $4 } END { print d }'; }
+
+server() {
+	[ -n "${server_up:-}" ] && return 0
+	lab_server memory1 10.77.0.1 640M || fail "annex server provision"
+	server_up=1
+}
+
+# boot_once NAME KIND: sets boot_ms (virsh start to the first line of the workloads) and cpu_ms.
+boot_once() {
+	local began
+	bench_xml "$1" cpu x:1 "$2" || fail "define $1"
+	began=$(date +%s%N)
+	virsh start "$1" || fail "start $1"
+	lab_wait "$1" 200 LAB-BEGIN || fail "$1 does not boot"
+	boot_ms=$((($(date +%s%N) - began) / 1000000))
+	lab_wait "$1" 200 LAB-END || fail "$1 does not end"
+	cpu_ms=$(detail "$1" cpu | awk '{ print $1 }')
+	lab_off "$1" 60
+	say "$1: boot $boot_ms ms, cpu $cpu_ms ms"
+}
+
+least() { printf '%s\n' "$@" | sort -n | head -n 1; }
+
+# The memory server is stopped meanwhile where it is not needed, so that both have the machine.
+part_guest() {
+	local i far_boot=() far_cpu=() plain_boot=() plain_cpu=()
+	server
+	for i in 1 2 3; do
+		boot_once "plain$i" plain
+		plain_boot+=("$boot_ms") plain_cpu+=("$cpu_ms")
+		boot_once "far$i" far
+		far_boot+=("$boot_ms") far_cpu+=("$cpu_ms")
+	done
+	local cpu boot
+	cpu=$(awk -v a="$(least "${far_cpu[@]}")" -v b="$(least "${plain_cpu[@]}")" \
+		'BEGIN { printf "%.3f", a / b }')
+	boot=$(ratio "$(least "${far_boot[@]}")" "$(least "${plain_boot[@]}")")
+	row "CPU-bound program, VMM / plain" "$cpu" "<= 1.01 $(meets "$cpu" '<' 1.01)" \
+		"best of 3 x 5, same kernel and QEMU"
+	row "boot to first program, VMM / plain" "$boot" "<= 1.3 $(meets "$boot" '<' 1.3)" \
+		"best of 3, $(least "${far_boot[@]}") and $(least "${plain_boot[@]}") ms"
+}
+
+part_scan() {
+	local far swap set=scan:$((pcache_mib * 2)),seconds:20,local:$pcache_mib
+	server
+	bench_xml scanfar scan "$set" far && virsh start scanfar || fail "start scanfar"
+	lab_wait scanfar 400 LAB-END || fail "scan on far memory"
+	far=$(detail scanfar scan)
+	lab_off scanfar 60
+	swap=$(swap_scan) || exit 1
+	scan_row fill "$far" "$swap" 2
+	scan_row sequential "$far" "$swap" 4
+	scan_row random "$far" "$swap" 6
+}
+
+# The same program on the same guest without VMM; its swap lies on a peer of the same kind.
+swap_scan() {
+	bench_xml peer serve_swap address:10.78.0.3 file &&
+		sed -i -e 's/annex.run=/annex.stay &/' \
+			-e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>800|" "$work/peer.xml" &&
+		virsh create "$work/peer.xml" || exit 1
+	lab_wait peer 200 LAB-END >&2 || exit 1
+	bench_xml scanswap scan "$set,swap:10.78.0.3" plain && virsh start scanswap || exit 1
+	lab_wait scanswap 400 LAB-END >&2 || exit 1
+	detail scanswap scan
+	virsh destroy peer >&2
+	virsh destroy scanswap >&2
+}
+
+scan_row() { # scan_row WHAT FAR SWAP FIELD
+	local a b r
+	a=$(awk -v f="$4" '{ print $f }' <<<"$2")
+	b=$(awk -v f="$4" '{ print $f }' <<<"$3")
+	r=$(ratio "$a" "$b")
+	if [ "$1" = fill ]; then
+		row "fill, far / swap to NBD" "$r" "-" "$a and $b pages/s"
+	else
+		row "$1 scan, far / swap to NBD" "$r" ">= 3 $(meets "$r" '>' 3)" \
+			"$a and $b pages/s, 50 % local"
+	fi
+}
+
+part_engine() {
+	local line
+	while IFS='|' read -r line; do
+		IFS='|' read -r a b c d <<<"$line"
+		row "$a" "$b" "$c" "$d"
+	done < <("$here/../bench/engine.sh")
+}
+
+lab_images || { echo "bench: images failed" >&2; exit 1; }
+lab_begin bench
+lab_peer
+for part in ${*:-engine guest scan}; do
+	say "-- $part"
+	"part_$part"
+done
+echo
+printf '%-42s %10s  %-14s %s\n' number value goal how
+for line in "${rows[@]}"; do
+	IFS='|' read -r a b c d <<<"$line"
+	printf '%-42s %10s  %-14s %s\n' "$a" "$b" "$c" "$d"
+done

@@ -1,0 +1,28 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# clang-tidy over all C sources, with the flags of the part that each belongs to.
+set -u
+cd "$(dirname "$0")/.."
+common=(-std=c11 -D_GNU_SOURCE -Iinclude -I. -Ivmm)
+libraries=$(pkg-config --cflags libxml-2.0 jansson libvirt libcurl libmicrohttpd 2>/dev/null)
+freestanding=(-ffreestanding -mno-red-zone -mgeneral-regs-only -fno-pic)
+failed=0
+check() { # check FLAGS... -- FILES...
+	local flags=()
+	while [ "$1" != -- ]; do
+		flags+=("$1")
+		shift
+	done
+	shift
+	[ $# -eq 0 ] && return
+	printf '%s\0' "$@" | xargs -0 -P 2 -I{} clang-tidy --quiet {} -- "${flags[@]}" \
+		2>/dev/null || failed=1
+}
+mapfile -t vmm < <(git ls-files 'vmm/*.c' | grep -v '^vmm/lib/crc')
+mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/')
+check "${common[@]}" "${freestanding[@]}" -- "${vmm[@]}"
+check "${common[@]}" -msse4.2 -mpclmul -- vmm/lib/crc.c
+# shellcheck disable=SC2086
+check "${common[@]}" $libraries -- "${host[@]}"
+[ $failed -eq 0 ] && echo "tidy: nothing to say"
+exit $failed
