@@ -18,11 +18,11 @@
 struct session;
 struct far;
 
-#define FAR_SERVERS          4u
-#define FAR_RANGES           4u
-#define FAR_FRAMES_PER_CPU   128u /* the pcache's floor (architecture section 4) */
-#define FAR_BYTES_PER_FRAME  32u
-#define FAR_STALL_HOLD_NS    5000000000ull /* after this all vCPUs are held together */
+#define FAR_SERVERS         4u
+#define FAR_RANGES          4u
+#define FAR_FRAMES_PER_CPU  128u /* the pcache's floor (architecture section 4) */
+#define FAR_BYTES_PER_FRAME 32u
+#define FAR_STALL_HOLD_NS   5000000000ull /* after this all vCPUs are held together */
 
 /* Local RAM of the pcache: page-aligned, reachable at `memory`, known to the SLAT as `hpa`. */
 struct far_range {
@@ -40,6 +40,8 @@ struct far_config {
 	unsigned ranges;
 	struct session *server[FAR_SERVERS]; /* extent i stands on server i % servers */
 	unsigned servers;
+	const char *server_name[FAR_SERVERS]; /* for reports; NULL: only its number is known */
+	uint64_t (*clock)(void); /* ns, same clock as `now`, for the histograms; NULL: `now` is */
 	void *tables; /* far_tables_size() bytes, page-aligned, any content */
 };
 
@@ -70,7 +72,10 @@ struct far_states {
 	X(writeback_retries, "WRITEs sent again after a lost queue pair")                          \
 	X(zero_elided, "dirty pages found all-zero, nothing sent")                                 \
 	X(cleanings, "resident pages written back in place")                                       \
+	X(fill_abandoned, "READs given up because no answer came in time")                         \
 	X(leases, "extents leased")                                                                \
+	X(lease_refusals, "leases that a server refused for now")                                  \
+	X(releases, "extents given back")                                                          \
 	X(stalls, "times that a fault had to wait for an absent server")
 
 struct far_counters {
@@ -81,38 +86,39 @@ struct far_counters {
 
 enum far_stage {
 	FAR_STAGE_QUEUE, /* posted by the vCPU -> taken by the service core */
-	FAR_STAGE_WIRE,  /* READ posted -> its data here */
-	FAR_STAGE_MAP,   /* data here -> mailbox done */
+	FAR_STAGE_WIRE, /* READ posted -> its data here */
+	FAR_STAGE_MAP, /* data here -> mailbox done */
 	FAR_STAGE_TOTAL, /* posted -> done */
 	FAR_STAGES,
 };
 
 struct far_histograms {
 	struct histogram remote[FAR_STAGES];
-	struct histogram zero;   /* total */
+	struct histogram zero; /* total */
 	struct histogram victim; /* total */
 };
 
 /* What the guest is told, and `annex` shows. */
 struct far_stall {
-	bool stalled;      /* a fault waits for an absent server, or for a lease it was refused */
-	bool hold;         /* longer than FAR_STALL_HOLD_NS: vCPUs are to be held */
-	uint64_t since;    /* ns */
-	unsigned server;   /* index */
-	const char *reason; /* "server away", "pool full" */
+	bool stalled; /* a fault waits for an absent server, or for a lease it was refused */
+	bool hold; /* longer than FAR_STALL_HOLD_NS: vCPUs are to be held */
+	uint64_t since; /* ns */
+	unsigned server; /* index */
+	const char *reason; /* "server away", "pool full"; "" when not stalled */
 };
 
-/* Bytes for `tables`: 32 per frame, 8 per extent and a fixed part. */
+/* Bytes for `tables`: 32 per frame, 16 per extent and a fixed part. */
 size_t far_tables_size(uint32_t frames, uint32_t pages);
 
 /*
  * Builds the engine in config->tables: every page ZERO, every frame free. Returns NULL and a reason
  * if the configuration cannot work (fewer frames than the floor, unaligned window, no server).
+ * The caller hands far_session_events with the returned pointer to session_listen() of each server.
  */
 struct far *far_start(const struct far_config *config, const char **reason);
 
 /* The turns of the service loop, in its order. Each does a bounded amount of work. */
-void far_serve(struct far *far, uint64_t now);   /* mailboxes */
+void far_serve(struct far *far, uint64_t now); /* mailboxes */
 void far_reclaim(struct far *far, uint64_t now); /* settle, write back, reclaim, lease ahead */
 
 /* When the engine next wants a turn though nothing happens: ns, or UINT64_MAX. */
@@ -125,7 +131,8 @@ void far_stall(const struct far *far, struct far_stall *stall);
 void far_states(const struct far *far, struct far_states *states);
 const struct far_counters *far_counters(const struct far *far);
 const struct far_histograms *far_histograms(const struct far *far);
-void far_frames(const struct far *far, uint32_t *total, uint32_t *free, uint32_t *low, uint32_t *high);
+void far_frames(
+	const struct far *far, uint32_t *total, uint32_t *free, uint32_t *low, uint32_t *high);
 void far_extents(const struct far *far, uint32_t *total, uint32_t *leased, uint32_t *lost);
 
 /* One line on a page and its frame, for the panic report. Any CPU, no side effects. */
