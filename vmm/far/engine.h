@@ -122,7 +122,9 @@ struct far_server {
 enum wait {
 	WAIT_NONE,
 	WAIT_FILL, /* for its frame's READ */
-	WAIT_AGAIN, /* served anew each turn: no frame, no lease */
+	WAIT_FRAME, /* served anew each turn: the reserve was gone */
+	WAIT_LEASE, /* served anew each turn: no server stands behind the page yet */
+	WAIT_KINDS,
 };
 
 enum fault_kind {
@@ -184,7 +186,7 @@ struct far {
 	uint64_t opened_at;
 	uint64_t reclaim_at; /* not before, ns */
 	uint64_t clean_at; /* not before, ns */
-	uint32_t waiting; /* vCPUs in WAIT_AGAIN */
+	uint32_t waiting[WAIT_KINDS]; /* vCPUs */
 
 	/* Extents (extent.c). */
 	uint32_t wanted; /* extents in WANTED or REFUSED or LOST */

@@ -93,6 +93,7 @@ struct far *far_start(const struct far_config *config, const char **reason)
 	far->raised = far->settled =
 		__atomic_load_n((uint64_t *)&far->shootdown->epoch, __ATOMIC_RELAXED);
 	far->states[PAGE_ZERO] = far->pages;
+	far->waiting[WAIT_NONE] = far->cpus;
 	pcache_start(far);
 	extent_start(far);
 	for (unsigned i = 0; i < SHOOTDOWN_CPUS; i++)
@@ -144,7 +145,7 @@ bool far_busy(const struct far *far)
 	if (far->settled < far->raised || far->open || far->unblock > 0 ||
 		far->list[LIST_UNSETTLED].count > 0 || far->list[LIST_CLEANING].count > 0)
 		return true;
-	if (far->waiting > 0 && pcache_reserve(far) > 0)
+	if (far->waiting[WAIT_FRAME] > 0 && pcache_reserve(far) > 0)
 		return true;
 	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
 		if (far->waiter[cpu].wait == WAIT_NONE &&
@@ -168,7 +169,7 @@ uint64_t far_deadline(const struct far *far)
 {
 	uint64_t deadline = far_busy(far) ? far->now : UINT64_MAX;
 
-	if (far->waiting > 0)
+	if (far->waiting[WAIT_FRAME] + far->waiting[WAIT_LEASE] > 0)
 		deadline = earlier(deadline, far->now + ENGINE_RETRY_NS);
 	deadline = earlier(deadline, fault_deadline(far));
 	deadline = earlier(deadline, reclaim_deadline(far));

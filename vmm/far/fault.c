@@ -16,6 +16,13 @@
 #define TRIES_MAX     12u /* failed checks of one page before the guest is stopped */
 #define RECHECK_SHIFT 17u /* first wait after a failed check: 131 us, doubled each time */
 
+static void set_wait(struct far *far, unsigned cpu, enum wait wait)
+{
+	far->waiting[far->waiter[cpu].wait]--;
+	far->waiting[wait]++;
+	far->waiter[cpu].wait = (uint8_t)wait;
+}
+
 static void done(struct far *far, unsigned cpu, uint32_t frame, enum fault_kind kind, uint64_t now)
 {
 	struct waiter *w = &far->waiter[cpu];
@@ -31,9 +38,7 @@ static void done(struct far *far, unsigned cpu, uint32_t frame, enum fault_kind 
 		histogram_add(&far->histograms.remote[FAR_STAGE_MAP], end - now);
 		histogram_add(&far->histograms.remote[FAR_STAGE_TOTAL], end - m->posted);
 	}
-	if (w->wait == WAIT_AGAIN)
-		far->waiting--;
-	w->wait = WAIT_NONE;
+	set_wait(far, cpu, WAIT_NONE);
 	w->counted = false;
 	w->stalled = false;
 	pcache_hold(far, cpu, frame);
@@ -54,22 +59,13 @@ static void stall(
 	w->reason = reason;
 }
 
-static void wait_again(struct far *far, unsigned cpu)
-{
-	struct waiter *w = &far->waiter[cpu];
-
-	if (w->wait != WAIT_AGAIN)
-		far->waiting++;
-	w->wait = WAIT_AGAIN;
-}
-
 static uint32_t take(struct far *far, unsigned cpu)
 {
 	struct waiter *w = &far->waiter[cpu];
 	uint32_t frame = pcache_take(far);
 
 	if (frame == ENGINE_NONE) {
-		wait_again(far, cpu);
+		set_wait(far, cpu, WAIT_FRAME);
 		if (!w->counted)
 			far->counters.fault_waits++;
 		w->counted = true;
@@ -103,7 +99,7 @@ static void fill_zero(struct far *far, unsigned cpu, uint32_t page, bool write, 
 
 	if (!extent_first_touch(far, page)) {
 		stall(far, cpu, server, extent_reason(far, server), now);
-		wait_again(far, cpu);
+		set_wait(far, cpu, WAIT_LEASE);
 		return;
 	}
 	frame = take(far, cpu);
@@ -122,9 +118,7 @@ static void wait_fill(struct far *far, unsigned cpu, uint32_t frame, uint64_t no
 	struct waiter *w = &far->waiter[cpu];
 	unsigned server = engine_server_of(far, far->frame[frame].page);
 
-	if (w->wait == WAIT_AGAIN)
-		far->waiting--;
-	w->wait = WAIT_FILL;
+	set_wait(far, cpu, WAIT_FILL);
 	w->frame = frame;
 	far->frame[frame].waiters |= (uint16_t)(1u << cpu);
 	if (!far->server[server].ready)
@@ -229,10 +223,10 @@ void fault_serve(struct far *far, unsigned cpu, uint64_t now)
 
 void fault_again(struct far *far, uint64_t now)
 {
-	if (far->waiting == 0)
+	if (far->waiting[WAIT_FRAME] + far->waiting[WAIT_LEASE] == 0)
 		return;
 	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
-		if (far->waiter[cpu].wait == WAIT_AGAIN)
+		if (far->waiter[cpu].wait >= WAIT_FRAME)
 			resolve(far, cpu, page_of(far, cpu),
 				far->mailbox[cpu].access == MAILBOX_WRITE, now);
 	}
@@ -322,7 +316,7 @@ static void give_up(struct far *far, uint32_t frame)
 	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
 		if (!(f->waiters & 1u << cpu))
 			continue;
-		wait_again(far, cpu);
+		set_wait(far, cpu, WAIT_FRAME);
 		stall(far, cpu, server, "server away", far->waiter[cpu].taken);
 	}
 	slat_write(&far->leaf[f->page], page_entry(PAGE_REMOTE, f->crc));

@@ -193,7 +193,8 @@ static bool reserve_low(const struct far *far)
 /* A fault waits for a frame and none is on its way. */
 static bool starved(const struct far *far)
 {
-	return far->waiting > 0 && pcache_reserve(far) == 0 && far->settled == far->raised;
+	return far->waiting[WAIT_FRAME] > 0 && pcache_reserve(far) == 0 &&
+	       far->settled == far->raised;
 }
 
 /* One shootdown for all that changed; nothing changed: nothing can be had, so look again later. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The translation caches and the table walker of a simulated CPU. */
-#include <stddef.h>
+#include <string.h>
 #include "virt/fake/fake.h"
 
 /* Bits of an x86 long-mode entry, so that a wrong value looks as it would on the machine. */
@@ -45,10 +45,9 @@ void fake_evict(struct fake_cpu *cpu, uint32_t page)
 
 void fake_flush(struct fake_cpu *cpu)
 {
-	for (uint32_t i = 0; i < cpu->fills; i++) {
+	for (uint32_t i = 0; i < cpu->fills; i++)
 		cpu->cached[cpu->filled[i]].entry = 0;
-		cpu->upper_cached[cpu->filled[i] / 512] = 0;
-	}
+	memset(cpu->upper_cached, 0, cpu->window->pages / 512);
 	cpu->fills = 0;
 	cpu->flushes++;
 }
