@@ -123,7 +123,7 @@ static inline unsigned lab_percent_on_node(char *start, size_t bytes, int node)
 		return 0;
 	for (size_t i = 0; i < count; i++)
 		here += status[i] == node;
-	return (unsigned)(here * 100 / count);
+	return count == 0 ? 0 : (unsigned)(here * 100 / count);
 }
 
 #endif
