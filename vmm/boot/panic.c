@@ -18,7 +18,7 @@
 #include "service/service.h"
 #include "virt/virt.h"
 
-#define TEXT      512u
+#define TEXT      1024u
 #define SETTLE_NS 20000000ull
 #define NOBODY    0xffffffffu
 
@@ -79,7 +79,7 @@ static void print_faults(void)
 
 	for (unsigned i = 0; i + 1 < layout.cpus && i < SHOOTDOWN_CPUS; i++) {
 		virt_describe(i, text, sizeof(text));
-		print("CPU %u: %s\n", i, text);
+		print("%s\n", text);
 		if (virt_mailbox[i].state != MAILBOX_POSTED)
 			continue;
 		print("CPU %u waits for far page %lx (%s)\n", i, (unsigned long)virt_mailbox[i].gpa,

@@ -7,6 +7,7 @@
 #include "machine/clock.h"
 #include "machine/cpu.h"
 #include "machine/idt.h"
+#include "machine/mtrr.h"
 #include "machine/x86.h"
 
 #define SELECTOR_TSS 0x20
@@ -75,6 +76,7 @@ void cpu_ap_entry(void)
 	unsigned number = cpu_number();
 
 	cpu_init(number);
+	mtrr_load();
 	apic_enable();
 	atomic_store(&started, number);
 	ap_main(number);
@@ -119,6 +121,7 @@ void cpu_start_others(void (*main)(unsigned number))
 
 	check(length <= sizeof(kept));
 	ap_main = main;
+	mtrr_save();
 	memcpy(kept, page, length);
 	memcpy(page, entry_trampoline, length);
 	for (unsigned i = 1; i < layout.cpus; i++)
