@@ -95,15 +95,15 @@ part_stall() {
 	check "a destroyed guest starts again" virsh start stall
 	lab_wait stall 180 'LAB-START pattern' || { not_ok "guest boots again"; return; }
 	sleep 3
-	virsh suspend memory1 && sleep 8
+	virsh suspend annex-server-memory1 && sleep 8
 	lab_stat_line stall
-	virsh resume memory1
+	virsh resume annex-server-memory1
 	say "server suspended for 8 s and resumed"
 	lab_wait stall 300 'LAB-START dict' || { not_ok "goes on after the stall"; return; }
 	sleep 3
-	port=$(virsh domiflist memory1 | awk 'NF > 1 { print $1; exit }')
-	virsh domif-setlink memory1 "$port" down && sleep 14
-	virsh domif-setlink memory1 "$port" up
+	port=$(virsh domiflist annex-server-memory1 | awk 'NF > 1 { print $1; exit }')
+	virsh domif-setlink annex-server-memory1 "$port" down && sleep 14
+	virsh domif-setlink annex-server-memory1 "$port" up
 	say "server cut off for 14 s"
 	lab_wait stall 400 LAB-END
 	expect_workloads stall 3 "server away"
@@ -138,7 +138,7 @@ part_refusals() {
 		check "annex guest define refuses more than the pool has" \
 			grep -qiE 'pool' "$logs/greedy.define"
 	fi
-	virsh destroy memory1
+	virsh destroy annex-server-memory1
 	define orphan hello x:1 && virsh start orphan >/dev/null 2>&1
 	check "a missing server is named and stops the boot" lab_wait orphan 90 'memory1'
 	check "its kernel never started" not_says orphan 'LAB-BEGIN|Linux version'
