@@ -41,6 +41,7 @@ struct network {
 	unsigned hosts;
 	struct flight *heap; /* by due, order */
 	unsigned flights;
+	uint64_t last[NETWORK_HOSTS + 1][NETWORK_HOSTS + 1]; /* due of the newest, from and to */
 	struct waiting *ring; /* the VMM's receive ring */
 	uint32_t slots, head, tail;
 };
@@ -102,7 +103,14 @@ static void fly(struct network *n, unsigned from, unsigned to, const uint8_t *da
 	struct flight f = {.from = from, .to = to, .length = length, .order = n->order++};
 	const struct network_faults *x = &n->faults;
 
-	f.due = n->now + between(n, x->delay_min, x->delay_max) + extra;
+	f.due = n->now + between(n, x->delay_min, x->delay_max);
+	/* One path is first in, first out: only what is delayed on purpose is overtaken. */
+	if (extra == 0) {
+		if (f.due < n->last[from][to])
+			f.due = n->last[from][to];
+		n->last[from][to] = f.due;
+	}
+	f.due += extra;
 	f.data = malloc(length);
 	memcpy(f.data, data, length);
 	if (chance(n, x->corrupt)) {

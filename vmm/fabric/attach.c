@@ -135,6 +135,7 @@ void attach_scratch_done(struct session *s, enum session_status status, uint64_t
 	}
 	s->mtu_worked = true;
 	s->mtu_failures = 0;
+	s->told = false;
 	s->pool_changed = false;
 	s->backoff = SESSION_BACKOFF_MIN_NS;
 	session_enter(s, SESSION_READY, now);
@@ -244,7 +245,9 @@ void attach_turn(struct session *s, uint64_t now)
 	}
 	if (s->state != SESSION_READY)
 		return;
-	if (first != NULL && now >= s->ask_at) {
+	if (first != NULL) {
+		if (now < s->ask_at)
+			return;
 		index = (struct rpc_index){.index = be32_make(first->index)};
 		ask(s, first->type, &index, sizeof(index), now);
 	} else if (qp_idle(&s->qp) && now >= s->heard + SESSION_PING_NS) {
@@ -258,7 +261,7 @@ uint64_t attach_deadline(const struct session *s)
 		return s->control.asked_at + SESSION_ANSWER_NS;
 	if (s->state != SESSION_READY)
 		return UINT64_MAX;
-	if (control_first(&s->control) != NULL && s->ask_at < s->heard + SESSION_PING_NS)
+	if (control_first(&s->control) != NULL)
 		return s->ask_at;
-	return s->heard + SESSION_PING_NS;
+	return qp_idle(&s->qp) ? s->heard + SESSION_PING_NS : UINT64_MAX;
 }

@@ -14,18 +14,21 @@ static uint64_t mix(uint64_t *state)
 
 void port_init(struct port *port, const struct fabric_config *config)
 {
+	uint64_t state = 0;
+
 	memset(port, 0, sizeof(*port));
 	port->nic = config->nic;
 	port->address = config->address;
 	port->mask = ~0u << (32 - config->prefix);
 	port->gateway = config->gateway;
 	port->mtu = config->mtu;
-	/* Each word through a mixer: a seed with few bits set must not show in the numbers. */
+	/* Every number drawn must depend on every word: a boot may have only one good one. */
 	for (unsigned i = 0; i < 4; i++) {
-		uint64_t state = config->random[i] + i;
-
-		port->random[i] = mix(&state);
+		state ^= config->random[i];
+		state = mix(&state);
 	}
+	for (unsigned i = 0; i < 4; i++)
+		port->random[i] = mix(&state);
 	port->random[0] |= 1; /* never all zero */
 }
 

@@ -103,9 +103,10 @@ static void tear_down(struct session *s, enum session_state state, uint64_t now)
 static void set_text(struct session *s, const char *why)
 {
 	/* Once per reason: a server that stays away would fill the log. */
-	if (strncmp(s->text, why, sizeof(s->text) - 1) != 0)
+	if (!s->told || strncmp(s->text, why, sizeof(s->text) - 1) != 0)
 		log_warning("server %s: %s (while %s)", s->config.name, why,
 			session_state_name(s->state));
+	s->told = true;
 	control_text(s->text, sizeof(s->text), why, sizeof(s->text));
 }
 

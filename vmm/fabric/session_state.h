@@ -43,6 +43,7 @@ struct session {
 	uint64_t scratch_address;
 	uint32_t scratch_rkey;
 	uint32_t list_next; /* lowest index that LIST may name next */
+	bool told; /* text is in the log since the last time it was ready */
 	enum rpc_error code;
 	char text[160];
 	struct cm cm;

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of vmm/fabric, on the simulated network and server where a peer is needed.
+
+FABRIC_LIB := $(BUILD)/host/fabric.a
+FABRIC_LIB_SOURCES := $(wildcard vmm/fabric/*.c) tests/sim/network.c \
+	$(wildcard tests/sim/responder*.c) $(wildcard memserver/policy*.c)
+FABRIC_LIB_OBJECTS := $(patsubst %.c,$(BUILD)/host/fabric/%.o,$(FABRIC_LIB_SOURCES))
+
+$(BUILD)/host/fabric/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -c -o $@ $<
+
+$(FABRIC_LIB): $(FABRIC_LIB_OBJECTS)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+FABRIC_TESTS := wire session
+UNIT_TESTS += $(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS))
+
+$(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS)): \
+$(BUILD)/unit/%: tests/unit/%.c $(FABRIC_LIB) $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a -lcmocka
+
+-include $(FABRIC_LIB_OBJECTS:.o=.d)
