@@ -12,7 +12,10 @@
 #include <stdint.h>
 #include "virt/vcpu.h"
 
-/* The page to keep read-only, or 0. Constant after boot. */
+/*
+ * The page to keep read-only, or 0: x2APIC mode, or an emulated machine where one guest CPU would pay
+ * too much for it. Constant after boot.
+ */
 uint64_t apic_trap_page(void);
 
 /* The firmware left the APICs in x2APIC mode, so the guest runs in it too. */

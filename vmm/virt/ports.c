@@ -5,13 +5,21 @@
 #include "machine/x86.h"
 #include "virt/ports.h"
 
-#define CONFIG_ADDRESS 0xcf8u
-#define CONFIG_DATA    0xcfcu
-#define CONFIG_ENABLE  0x80000000u
+#define CONFIG_ENABLE 0x80000000u
 
-/* The guest's own address register; the machine's holds it only during an access. */
-static uint32_t config_address;
+/*
+ * One guest CPU: the machine's address register is the guest's. More: the guest's is kept here, and
+ * the machine's holds it only during an access.
+ */
+static bool kept;
+static uint32_t kept_address;
 static _Atomic uint32_t config_lock;
+
+uint16_t ports_prepare(unsigned cpus)
+{
+	kept = cpus > 1;
+	return kept ? PORTS_CONFIG_ADDRESS : PORTS_CONFIG_DATA;
+}
 
 static uint32_t ones(unsigned bytes)
 {
@@ -36,23 +44,18 @@ static void raw_out(uint16_t port, unsigned bytes, uint32_t value)
 static bool is_address(uint16_t port, unsigned bytes)
 {
 	/* Narrower ones are other registers: 0xcf9 is the reset control. */
-	return port == CONFIG_ADDRESS && bytes == 4;
+	return kept && port == PORTS_CONFIG_ADDRESS && bytes == 4;
 }
 
 static bool is_data(uint16_t port)
 {
-	return port >= CONFIG_DATA && port <= PORTS_CONFIG_LAST;
+	return port >= PORTS_CONFIG_DATA && port <= PORTS_CONFIG_LAST;
 }
 
-static bool hidden(uint16_t port, unsigned bytes)
+static bool hidden_function(uint32_t address)
 {
-	uint32_t address = config_address;
-
-	if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1))
-		return true;
-	if (!is_data(port) || !(address & CONFIG_ENABLE))
-		return false;
-	return hidden_find(HIDDEN_PCI, address >> 8 & 0xffff, address >> 8 & 0xffff);
+	return address & CONFIG_ENABLE &&
+	       hidden_find(HIDDEN_PCI, address >> 8 & 0xffff, address >> 8 & 0xffff);
 }
 
 static void lock(void)
@@ -66,35 +69,53 @@ static void unlock(void)
 	atomic_store(&config_lock, 0);
 }
 
+/* Opens the data register for what the guest's address register names; false: a hidden function. */
+static bool data_open(void)
+{
+	uint32_t address = kept ? kept_address : in32(PORTS_CONFIG_ADDRESS);
+
+	if (hidden_function(address))
+		return false;
+	if (kept) {
+		lock();
+		out32(PORTS_CONFIG_ADDRESS, address);
+	}
+	return true;
+}
+
+static void data_close(void)
+{
+	if (kept)
+		unlock();
+}
+
 uint32_t ports_in(uint16_t port, unsigned bytes)
 {
-	uint32_t value;
+	uint32_t value = ones(bytes);
 
 	if (is_address(port, bytes))
-		return config_address;
-	if (hidden(port, bytes))
-		return ones(bytes);
+		return kept_address;
+	if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1))
+		return value;
 	if (!is_data(port))
 		return raw_in(port, bytes);
-	lock();
-	out32(CONFIG_ADDRESS, config_address);
-	value = raw_in(port, bytes);
-	unlock();
+	if (data_open()) {
+		value = raw_in(port, bytes);
+		data_close();
+	}
 	return value;
 }
 
 void ports_out(uint16_t port, unsigned bytes, uint32_t value)
 {
 	if (is_address(port, bytes)) {
-		config_address = value;
-	} else if (hidden(port, bytes)) {
+		kept_address = value;
+	} else if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1)) {
 		return;
 	} else if (!is_data(port)) {
 		raw_out(port, bytes, value);
-	} else {
-		lock();
-		out32(CONFIG_ADDRESS, config_address);
+	} else if (data_open()) {
 		raw_out(port, bytes, value);
-		unlock();
+		data_close();
 	}
 }

@@ -8,9 +8,16 @@
 
 #include <stdint.h>
 
-/* These and the hidden ports are intercepted. */
-#define PORTS_CONFIG_FIRST 0xcf8u
-#define PORTS_CONFIG_LAST  0xcffu
+/*
+ * Intercepted besides the hidden ports: the data register, and the address register where another
+ * CPU could change it between our look and our access.
+ */
+#define PORTS_CONFIG_ADDRESS 0xcf8u
+#define PORTS_CONFIG_DATA    0xcfcu
+#define PORTS_CONFIG_LAST    0xcffu
+
+/* First of the configuration ports to intercept with so many guest CPUs. Boot. */
+uint16_t ports_prepare(unsigned cpus);
 
 /* bytes: 1, 2 or 4. Any vCPU. */
 uint32_t ports_in(uint16_t port, unsigned bytes);

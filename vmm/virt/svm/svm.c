@@ -77,7 +77,7 @@ static void prepare(void)
 {
 	io_map = memory_take(IOPM_BYTES, 4096, "I/O permission map");
 	msr_map = memory_take(MSRPM_BYTES, 4096, "MSR permission map");
-	port_close(PORTS_CONFIG_FIRST, PORTS_CONFIG_LAST);
+	port_close(ports_prepare(virt_cpus()), PORTS_CONFIG_LAST);
 	for (unsigned i = 0; i < hidden_count(); i++) {
 		const struct hidden *h = hidden_row(i);
 

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* A small machine: the address register, one register behind the data port, one other port. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+#include "lib/panic.h"
+#include "machine/hidden.h"
+#include "machine/x86.h"
+#include "virt/ports.h"
+
+#define HIDDEN_FUNCTION 0x80008000u /* 00:10.0 */
+#define OTHER_FUNCTION  0x80008800u /* 00:11.0 */
+
+static uint32_t address, last_value, last_address;
+static unsigned accesses, last_port, last_bytes;
+
+void panic(const char *text, ...)
+{
+	abort();
+}
+
+void panic_boot(const char *text, ...)
+{
+	abort();
+}
+
+uint32_t fake_in(uint16_t port, unsigned bytes)
+{
+	if (port == 0xcf8 && bytes == 4)
+		return address;
+	accesses++;
+	last_port = port;
+	last_bytes = bytes;
+	last_address = address;
+	return 0x12345678u >> (32 - 8 * bytes);
+}
+
+void fake_out(uint16_t port, unsigned bytes, uint32_t value)
+{
+	if (port == 0xcf8 && bytes == 4) {
+		address = value;
+		return;
+	}
+	accesses++;
+	last_port = port;
+	last_bytes = bytes;
+	last_address = address;
+	last_value = value;
+}
+
+static int fresh(void **state)
+{
+	if (!hidden_count()) {
+		hidden_add(HIDDEN_PORTS, 0x510, 0x51b, "fw_cfg");
+		hidden_add(HIDDEN_PCI, 0x80, 0x80, "NIC");
+	}
+	accesses = 0;
+	address = 0;
+	return 0;
+}
+
+/* The guest's write of the address register: intercepted, or the machine's own. */
+static void set_address(unsigned cpus, uint32_t value)
+{
+	if (cpus > 1)
+		ports_out(0xcf8, 4, value);
+	else
+		fake_out(0xcf8, 4, value);
+}
+
+static void hidden_ports_are_absent(void **state)
+{
+	ports_prepare(1);
+	assert_int_equal(ports_in(0x510, 1), 0xff);
+	assert_int_equal(ports_in(0x512, 2), 0xffff);
+	assert_int_equal(ports_in(0x518, 4), 0xffffffff);
+	assert_int_equal(ports_in(0x50f, 2), 0xffff); /* covers a hidden one */
+	ports_out(0x510, 2, 5);
+	assert_int_equal(accesses, 0);
+	assert_int_equal(ports_in(0x51c, 1), 0x12);
+	assert_int_equal(accesses, 1);
+}
+
+static void configuration(unsigned cpus)
+{
+	assert_int_equal(ports_prepare(cpus), cpus > 1 ? 0xcf8 : 0xcfc);
+	set_address(cpus, HIDDEN_FUNCTION);
+	assert_int_equal(ports_in(0xcfc, 4), 0xffffffff);
+	assert_int_equal(ports_in(0xcfe, 2), 0xffff);
+	assert_int_equal(ports_in(0xcff, 1), 0xff);
+	ports_out(0xcfc, 4, 7);
+	ports_out(0xcfd, 1, 7);
+	assert_int_equal(accesses, 0);
+	set_address(cpus, OTHER_FUNCTION | 0x3c);
+	if (cpus > 1) {
+		address = 0xdead; /* another user of the machine's register */
+		assert_int_equal(ports_in(0xcf8, 4), OTHER_FUNCTION | 0x3c);
+	}
+	assert_int_equal(ports_in(0xcfe, 2), 0x1234);
+	assert_int_equal(last_port, 0xcfe);
+	assert_int_equal(last_bytes, 2);
+	assert_int_equal(last_address, OTHER_FUNCTION | 0x3c);
+	ports_out(0xcfd, 1, 0x99);
+	assert_int_equal(last_port, 0xcfd);
+	assert_int_equal(last_value, 0x99);
+	assert_int_equal(accesses, 2);
+	/* not enabled: nobody's function */
+	set_address(cpus, HIDDEN_FUNCTION & 0x7fffffff);
+	ports_in(0xcfc, 4);
+	assert_int_equal(accesses, 3);
+	/* 0xcf9 is the reset control, not a part of the address */
+	ports_out(0xcf9, 1, 6);
+	assert_int_equal(last_port, 0xcf9);
+	assert_int_equal(accesses, 4);
+}
+
+static void configuration_one_cpu(void **state)
+{
+	configuration(1);
+}
+
+static void configuration_two_cpus(void **state)
+{
+	configuration(2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(hidden_ports_are_absent, fresh),
+		cmocka_unit_test_setup(configuration_one_cpu, fresh),
+		cmocka_unit_test_setup(configuration_two_cpus, fresh),
+	};
+
+	return cmocka_run_group_tests_name("ports", tests, NULL, NULL);
+}

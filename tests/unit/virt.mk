@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+UNIT_TESTS += $(BUILD)/unit/ports_test $(BUILD)/unit/insn_test
+
+# Its own include directory goes first: the machine's port instructions are the test's.
+$(BUILD)/unit/ports_test: tests/unit/ports_test.c vmm/virt/ports.c vmm/machine/hidden.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_ports -Ivmm -o $@ \
+		$(filter %.c,$^) -lcmocka
+
+$(BUILD)/unit/insn_test: tests/unit/insn_test.c vmm/virt/insn.c vmm/virt/guest.c
