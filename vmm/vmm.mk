@@ -21,8 +21,14 @@ $(BUILD)/vmm/%.o: vmm/%.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/annex-vmm.elf: $(VMM_OBJECTS) vmm/boot/vmm.ld
+# What is loaded carries no debugging information; the .debug file beside it does.
+$(BUILD)/annex-vmm.debug: $(VMM_OBJECTS) vmm/boot/vmm.ld
 	@mkdir -p $(@D)
 	$(Q)$(LD) -n -static -z noexecstack -T vmm/boot/vmm.ld -o $@ $(VMM_OBJECTS)
+
+$(BUILD)/annex-vmm.elf: $(BUILD)/annex-vmm.debug
+	$(Q)objcopy --strip-debug --add-gnu-debuglink=$< $< $@
+
+PROGRAMS += $(BUILD)/annex-vmm.elf
 
 -include $(VMM_OBJECTS:.o=.d)
