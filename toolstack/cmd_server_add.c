@@ -87,7 +87,8 @@ static int run(struct annex *annex, int count, char **arguments)
 	if (code)
 		return code;
 	status = http_status(&server);
-	server.pool = (uint64_t)json_integer_value(json_object_get(status, "pool_bytes"));
+	server.pool = (uint64_t)json_integer_value(
+		json_object_get(json_object_get(status, "pool"), "bytes"));
 	code = store(annex, &server);
 	if (!code && !status && server.http)
 		output_warning(annex,

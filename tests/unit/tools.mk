@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of the toolstack: its parts without main, and the VMM's reader of the configuration.
+
+TOOL_UNITS := $(BUILD)/unit/tools_domain_test $(BUILD)/unit/tools_parts_test \
+	$(BUILD)/unit/tools_files_test
+UNIT_TESTS += $(TOOL_UNITS)
+
+# Their objects, sanitized, once for all three.
+TOOL_UNIT_OBJECTS := $(TOOL_PARTS:%.c=$(BUILD)/sanitized/%.o)
+
+$(BUILD)/sanitized/toolstack/%.o: toolstack/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) $(SANITIZE) -MMD -c -o $@ $<
+
+$(TOOL_UNITS): $(BUILD)/unit/%: tests/unit/%.c vmm/boot/config.c vmm/machine/pci_parse.c \
+		$(TOOL_UNIT_OBJECTS) $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(TOOL_CFLAGS) $(SANITIZE) -Ivmm -o $@ $(filter %.c,$^) $(TOOL_UNIT_OBJECTS) \
+		$(BUILD)/host/lib.a $(TOOL_LIBS) -lcmocka
+
+-include $(TOOL_UNIT_OBJECTS:.o=.d)
