@@ -4,7 +4,8 @@
 #include "virt/step.h"
 #include "virt/vendor.h"
 
-#define VECTOR_GP 13u
+#define VECTOR_GP   13u
+#define PORT_ABSENT 0xfff8u /* top of the port space: reads as ones on the machines we know */
 
 void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa)
 {
@@ -40,11 +41,30 @@ void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa)
 	v->flush = true;
 }
 
+void step_begin_port(struct vcpu *v)
+{
+	if (v->step != STEP_NONE) {
+		step_cancel(v);
+		virt_vendor->inject(v, VECTOR_GP, true, 0);
+		return;
+	}
+	memset(v->step_page, 0xff, SLAT_PAGE);
+	v->step = STEP_PORT;
+	v->step_rdx = v->gpr[GPR_RDX];
+	v->gpr[GPR_RDX] = (v->step_rdx & ~0xffffull) | PORT_ABSENT;
+	/* The replay's root must lead somewhere: to absent memory, which nothing else names. */
+	slat_detour_set(&virt_slat, &v->detour, SLAT_LIMIT - SLAT_PAGE, (uintptr_t)v->step_page);
+	virt_vendor->step(v, true);
+	v->flush = true;
+}
+
 static enum step_kind leave(struct vcpu *v)
 {
 	enum step_kind kind = v->step;
 
 	if (kind != STEP_NONE) {
+		if (kind == STEP_PORT)
+			v->gpr[GPR_RDX] = v->step_rdx;
 		v->step = STEP_NONE;
 		virt_vendor->step(v, false);
 		v->flush = true;

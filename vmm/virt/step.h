@@ -12,6 +12,12 @@
 
 void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa);
 
+/*
+ * The same for INS and OUTS on a hidden port, whose memory side only the CPU can do: one iteration
+ * runs with DX naming a port that nobody has.
+ */
+void step_begin_port(struct vcpu *v);
+
 /* The instruction is through (trap), or the VMM has done it itself. */
 void step_end(struct vcpu *v);
 

@@ -23,6 +23,7 @@ enum step_kind {
 	STEP_NONE,
 	STEP_ABSENT, /* reads give ones, writes are ignored */
 	STEP_APIC, /* the write is looked at, then done (apic_trap.h) */
+	STEP_PORT, /* INS or OUTS on a hidden port: done on a port that is absent */
 };
 
 #define VCPU_SIPI 0x100u /* with the start page in bits 0-7 */
@@ -42,6 +43,7 @@ struct vcpu {
 	/* Replay of one instruction. */
 	enum step_kind step;
 	uint64_t step_gpa;
+	uint64_t step_rdx; /* the guest's, while a port is replaced */
 	uint8_t *step_page; /* what the detour leads to */
 	struct slat_detour detour;
 

@@ -7,6 +7,7 @@
 #include "lib/event.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "machine/hidden.h"
 #include "machine/x86.h"
 #include "virt/fault.h"
 #include "virt/leaves.h"
@@ -73,9 +74,12 @@ static void exit_io(struct vcpu *v)
 	unsigned bytes = info >> 4 & 7;
 	uint16_t port = info >> 16;
 
-	/* No driver moves strings through these ports. */
+	/* Linux looks for fw_cfg with INS; through PCI's ports no driver moves strings. */
 	if (info & IO_STRING) {
-		svm_inject(v, VECTOR_GP, true, 0);
+		if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1))
+			step_begin_port(v);
+		else
+			svm_inject(v, VECTOR_GP, true, 0);
 		return;
 	}
 	if (!(info & IO_IN)) {
