@@ -23,20 +23,31 @@ static void set_wait(struct far *far, unsigned cpu, enum wait wait)
 	far->waiter[cpu].wait = (uint8_t)wait;
 }
 
+static uint64_t read_clock(const struct far *far, uint64_t now)
+{
+	return far->clock ? far->clock() : now;
+}
+
+/* The mailbox's time is another CPU's: it may be a little ahead. */
+static uint64_t since(uint64_t time, uint64_t now)
+{
+	return now > time ? now - time : 0;
+}
+
 static void done(struct far *far, unsigned cpu, uint32_t frame, enum fault_kind kind, uint64_t now)
 {
 	struct waiter *w = &far->waiter[cpu];
 	struct mailbox *m = &far->mailbox[cpu];
-	uint64_t end = far->clock ? far->clock() : now;
+	uint64_t end = read_clock(far, now);
 
 	if (kind == FAULT_ZERO)
-		histogram_add(&far->histograms.zero, end - m->posted);
+		histogram_add(&far->histograms.zero, since(m->posted, end));
 	else if (kind == FAULT_VICTIM)
-		histogram_add(&far->histograms.victim, end - m->posted);
+		histogram_add(&far->histograms.victim, since(m->posted, end));
 	else if (kind == FAULT_REMOTE) {
-		histogram_add(&far->histograms.remote[FAR_STAGE_QUEUE], w->taken - m->posted);
-		histogram_add(&far->histograms.remote[FAR_STAGE_MAP], end - now);
-		histogram_add(&far->histograms.remote[FAR_STAGE_TOTAL], end - m->posted);
+		histogram_add(&far->histograms.remote[FAR_STAGE_QUEUE], since(m->posted, w->taken));
+		histogram_add(&far->histograms.remote[FAR_STAGE_MAP], since(now, end));
+		histogram_add(&far->histograms.remote[FAR_STAGE_TOTAL], since(m->posted, end));
 	}
 	set_wait(far, cpu, WAIT_NONE);
 	w->counted = false;
@@ -215,7 +226,7 @@ void fault_serve(struct far *far, unsigned cpu, uint64_t now)
 	struct mailbox *m = &far->mailbox[cpu];
 	uint32_t page = page_of(far, cpu);
 
-	far->waiter[cpu].taken = now;
+	far->waiter[cpu].taken = read_clock(far, now);
 	far->counters.faults++;
 	event_record(EVENT_FAULT, page, m->access);
 	resolve(far, cpu, page, m->access == MAILBOX_WRITE, now);

@@ -337,6 +337,7 @@ static void start_far(struct service *s)
 		.shootdown = &virt_shootdown,
 		.mailbox = virt_mailbox,
 		.cpus = layout.cpus - 1,
+		.clock = clock_now,
 		.ranges = layout.frames_count,
 		.servers = s->config->servers,
 	};
