@@ -22,3 +22,10 @@ $(BUILD)/unit/%: tests/unit/%.c $(FABRIC_LIB) $(BUILD)/host/lib.a
 	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a -lcmocka
 
 -include $(FABRIC_LIB_OBJECTS:.o=.d)
+
+# The same code as a program, for a real memory server; see tests/lab/fabric_live.c.
+$(BUILD)/fabric_live: tests/lab/fabric_live.c $(FABRIC_LIB) $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a
+
+PROGRAMS += $(BUILD)/fabric_live

@@ -136,6 +136,8 @@ void attach_scratch_done(struct session *s, enum session_status status, uint64_t
 	s->mtu_worked = true;
 	s->mtu_failures = 0;
 	s->told = false;
+	s->reconnects += s->was_ready;
+	s->was_ready = true;
 	s->pool_changed = false;
 	s->backoff = SESSION_BACKOFF_MIN_NS;
 	session_enter(s, SESSION_READY, now);

@@ -26,7 +26,7 @@
 #define QP_MTU_MIN    1024u
 #define QP_PACKETS    (SESSION_PAGE / QP_MTU_MIN)
 #define QP_GIVE_UP_NS 10000000000ull
-#define QP_WINDOW_NS  1000000ull /* the window grows by one request in this time */
+#define QP_WINDOW_NS  1000000ull /* the window grows by one request in this time or a round trip */
 #define QP_CNP_NS     50000ull /* at most one congestion notification of ours in this time */
 
 enum qp_kind {

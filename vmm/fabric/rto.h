@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define RTO_FIRST_NS 100000000ull /* before anything was measured */
-#define RTO_MIN_NS   2000000ull
+#define RTO_MIN_NS   10000000ull
 #define RTO_MAX_NS   1000000000ull
 
 struct rto {

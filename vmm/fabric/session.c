@@ -117,7 +117,6 @@ static void lose(struct session *s, const char *why, uint64_t now)
 	s->retry_at = now + s->backoff;
 	s->backoff =
 		2 * s->backoff < SESSION_BACKOFF_MAX_NS ? 2 * s->backoff : SESSION_BACKOFF_MAX_NS;
-	s->reconnects++;
 }
 
 /* What no repetition mends. */

@@ -26,7 +26,8 @@ struct session {
 	uint64_t retry_at, backoff;
 	uint64_t heard; /* when the server last said anything on the queue pair */
 	uint64_t ask_at; /* a RELEASE that could not be recorded: not before */
-	uint32_t reconnects;
+	bool was_ready; /* once at least */
+	uint32_t reconnects; /* times that it was ready again */
 	unsigned reads_wanted; /* what our receive ring can take */
 	bool attached; /* once at least: RESUME from then on */
 	bool refused; /* for good: finish() is due */

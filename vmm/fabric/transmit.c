@@ -108,11 +108,17 @@ static void mark_sent(struct qp *q, struct qp_request *r, uint64_t now)
 	q->cursor_packet = 0;
 }
 
+/* One request more per round trip: what was lost was lost at this rate. */
+static uint64_t growth_time(const struct qp *q)
+{
+	return q->rto.smoothed > QP_WINDOW_NS ? q->rto.smoothed : QP_WINDOW_NS;
+}
+
 void transmit_push(struct qp *q, uint64_t now)
 {
 	if (!q->open || q->death != NULL || now < q->hold)
 		return;
-	for (; q->window < RING_WINDOW_MAX && now >= q->grow; q->grow += QP_WINDOW_NS)
+	for (; q->window < RING_WINDOW_MAX && now >= q->grow; q->grow += growth_time(q))
 		q->window++;
 	while (q->cursor != q->tail && q->cursor - q->head < q->window) {
 		struct qp_request *r = ring_slot(q, q->cursor);
@@ -135,7 +141,7 @@ void transmit_slow_down(struct qp *q, uint64_t now)
 	if (under_way < q->window)
 		q->window = under_way;
 	q->window = q->window / 2 > 0 ? q->window / 2 : 1;
-	q->grow = now + QP_WINDOW_NS;
+	q->grow = now + growth_time(q);
 }
 
 /* Everything not acknowledged is to be sent again, oldest first. */
