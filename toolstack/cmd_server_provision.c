@@ -228,6 +228,24 @@ static int report(struct annex *annex, const struct registry_server *server, con
 	return 0;
 }
 
+/* What make() made; the error that led here stays recorded. */
+static void take_back(struct annex *annex, virDomainPtr domain, const char *name)
+{
+	struct registry registry;
+	char kept[512];
+	enum error_code code = error_code();
+
+	snprintf(kept, sizeof(kept), "%s", error_text());
+	virDomainUndefine(domain);
+	files_remove(wanted.directory);
+	if (!registry_lock(&registry, annex->state)) {
+		registry_drop(&registry, name);
+		registry_save(&registry, annex->state);
+		registry_free(&registry);
+	}
+	error_set(code, "%s", kept);
+}
+
 static int start(struct annex *annex, virDomainPtr domain, const struct registry_server *server,
 	const char *log)
 {
@@ -239,10 +257,12 @@ static int start(struct annex *annex, virDomainPtr domain, const struct registry
 	snprintf(advice, sizeof(advice),
 		"The fabric is bridge %s: ip link add %s type bridge; ip link set %s mtu 9000 up",
 		wanted.bridge, wanted.bridge, wanted.bridge);
-	return connect_failed("the server's domain does not start", advice);
+	connect_failed("the server's domain does not start, and is taken back", advice);
+	take_back(annex, domain, server->name);
+	return (int)error_code();
 }
 
-/* Makes files, domain and registry entry; what fails half-way is taken back. */
+/* Makes files, domain and registry entry. */
 static int make(struct annex *annex, const struct appliance_parts *parts,
 	struct registry_server *server, virDomainPtr *domain)
 {

@@ -113,17 +113,23 @@ static void on_tick(int timer, void *context)
 /* Opens the console; a busy one is tried again until the deadline. */
 static int open_port(virDomainPtr domain, struct exchange *x, long long deadline)
 {
+	bool busy;
+
 	for (;;) {
 		x->stream = virStreamNew(virDomainGetConnect(domain), VIR_STREAM_NONBLOCK);
 		if (!x->stream)
 			return connect_failed("cannot make a libvirt stream", NULL);
 		if (virDomainOpenConsole(domain, DEVICES_MANAGE, x->stream, 0) == 0)
 			return 0;
+		/* Freeing the stream would clear libvirt's error. */
+		busy = virGetLastErrorCode() == VIR_ERR_OPERATION_FAILED;
+		if (!busy)
+			connect_failed("cannot open the VMM's management port",
+				"Was the domain defined by annex guest define?");
 		virStreamFree(x->stream);
 		x->stream = NULL;
-		if (virGetLastErrorCode() != VIR_ERR_OPERATION_FAILED)
-			return connect_failed("cannot open the VMM's management port",
-				"Was the domain defined by annex guest define?");
+		if (!busy)
+			return (int)error_code();
 		if (now() >= deadline)
 			return error_set(ERROR_SILENT,
 				"the management port of guest '%s' is busy. Another annex may be "

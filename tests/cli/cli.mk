@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+.PHONY: cli
+
+cli: all
+	$(Q)tests/cli/run.sh
