@@ -189,6 +189,8 @@ static void wait_for_start(struct vcpu *v)
 {
 	uint32_t sipi;
 
+	/* INIT masks what an APIC sends by itself; kicks come as NMIs, whatever its state. */
+	apic_enable();
 	atomic_store(&v->waiting, 1);
 	atomic_store(&v->init_asked, 0);
 	virt_sleep_while(v, &v->sipi, 0);
