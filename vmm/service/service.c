@@ -29,6 +29,7 @@
 #define MANAGE_LATE_NS (10 * MS) /* its turn comes after this though faults keep coming */
 #define TIMER_MARGIN   (2 * MS) /* more than the timer's error over a tick */
 #define SLOW_TURN_NS   MS
+#define STALL_LOG_NS   (1000 * MS)
 #define WAITING_LOG_NS (5000 * MS) /* between lines that say what the boot waits for */
 
 _Atomic uint32_t service_asleep;
@@ -50,7 +51,7 @@ struct service {
 	uint64_t busy_at; /* last turn that found work */
 	uint64_t shown[SHOOTDOWN_CPUS]; /* each mailbox's time of posting when last served */
 	bool holding;
-	bool stalled;
+	bool stall_said;
 };
 
 static struct service service;
@@ -123,23 +124,27 @@ static void hold(struct service *s, bool on)
 	virt_hold(on);
 }
 
-static void turn_stall(struct service *s)
+/* The state is told at once, the log's lines only when it lasts: a slow peer would fill the ring. */
+static void turn_stall(struct service *s, uint64_t now)
 {
+	struct report *r = &s->report;
 	struct far_stall stall;
 
 	far_stall(s->far, &stall);
 	hold(s, stall.stalled && stall.hold);
-	if (stall.stalled != s->stalled) {
-		s->stalled = stall.stalled;
-		if (stall.stalled) {
-			text_format(s->report.reason, sizeof(s->report.reason), "server %s: %s",
-				server_name(s, stall.server), stall.reason);
-			log_warning("a fault waits: %s", s->report.reason);
-		} else {
-			s->report.reason[0] = 0;
+	r->state = stall.stalled ? REPORT_STALLED : REPORT_RUNNING;
+	if (!stall.stalled) {
+		r->reason[0] = 0;
+		if (s->stall_said)
 			log_info("faults go on");
+		s->stall_said = false;
+	} else {
+		text_format(r->reason, sizeof(r->reason), "server %s: %s",
+			server_name(s, stall.server), stall.reason);
+		if (!s->stall_said && now > stall.since + STALL_LOG_NS) {
+			log_warning("a fault waits: %s", r->reason);
+			s->stall_said = true;
 		}
-		s->report.state = stall.stalled ? REPORT_STALLED : REPORT_RUNNING;
 	}
 }
 
@@ -442,7 +447,7 @@ _Noreturn void service_run(const struct config *config, const struct slat_window
 	__atomic_store_n((uint32_t *)&service_ready, 1, __ATOMIC_SEQ_CST);
 	for (;;) {
 		turn_and_rest(s);
-		turn_stall(s);
+		turn_stall(s, clock_now());
 	}
 }
 
