@@ -13,7 +13,7 @@ $(BUILD)/host/fabric/%.o: %.c
 $(FABRIC_LIB): $(FABRIC_LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-FABRIC_TESTS := wire arp session
+FABRIC_TESTS := wire arp qp session
 UNIT_TESTS += $(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS))
 
 $(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS)): \
