@@ -13,10 +13,10 @@ $(BUILD)/host/fabric/%.o: %.c
 $(FABRIC_LIB): $(FABRIC_LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-FABRIC_TESTS := wire arp qp session
-UNIT_TESTS += $(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS))
+FABRIC_TESTS := wire_test arp_test cm_test qp_test session_test fabric_fuzz
+UNIT_TESTS += $(addprefix $(BUILD)/unit/,$(FABRIC_TESTS))
 
-$(patsubst %,$(BUILD)/unit/%_test,$(FABRIC_TESTS)): \
+$(addprefix $(BUILD)/unit/,$(FABRIC_TESTS)): \
 $(BUILD)/unit/%: tests/unit/%.c $(FABRIC_LIB) $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a -lcmocka

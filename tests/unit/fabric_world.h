@@ -24,6 +24,7 @@ struct world {
 	struct fabric *fabric;
 	struct session *session;
 	void *memory;
+	struct nic *nic; /* the network's, unless a test stands before it */
 	uint64_t now;
 	/* what the session has told */
 	unsigned readies, losts, endeds, extents, releases;
@@ -128,7 +129,7 @@ static const struct session_events world_events = {
 	.write_done = world_write_done,
 };
 
-static void world_open(struct world *w, uint64_t number)
+static inline void world_open(struct world *w, uint64_t number)
 {
 	struct session_config config = {.name = "m1",
 		.address = 0x0a000002,
@@ -137,7 +138,7 @@ static void world_open(struct world *w, uint64_t number)
 		.number = number,
 		.domain = "domain of tests",
 		.extents = WORLD_EXTENTS};
-	struct fabric_config fabric = {.nic = network_nic(w->network),
+	struct fabric_config fabric = {.nic = w->nic,
 		.address = 0x0a000001,
 		.prefix = 24,
 		.mtu = network_nic(w->network)->mtu,
@@ -169,6 +170,7 @@ static struct world *world_new(uint64_t seed, uint16_t mtu)
 	network_set_faults(w->network, &perfect);
 	config.network = w->network;
 	w->server = responder_new(&config);
+	w->nic = network_nic(w->network);
 	w->memory = aligned_alloc(4096, fabric_memory_size(1));
 	world_open(w, 1 + seed);
 	return w;
