@@ -27,25 +27,18 @@ struct builder {
 
 static int find_memserver(struct appliance_parts *parts, const char *given)
 {
-	static const char advice[] = "Name it with --memserver FILE or ANNEX_MEMSERVER";
-	char self[4096];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 32);
+	char *server = files_beside("annex-memserver", "/usr/sbin/annex-memserver");
+	char *init = files_beside("annex-appliance-init", "/usr/lib/annex/annex-appliance-init");
 
 	if (!given)
 		given = getenv("ANNEX_MEMSERVER");
-	if (n < 0)
-		return error_set(ERROR_FAILED, "cannot read /proc/self/exe: %m");
-	self[n] = '\0';
-	strcpy(strrchr(self, '/') + 1, "annex-memserver");
-	if (!given || !*given)
-		given = access(self, R_OK) == 0 ? self : "/usr/sbin/annex-memserver";
-	parts->memserver = files_absolute(given, "the memory server", advice);
-	if (!parts->memserver)
-		return (int)error_code();
-	strcpy(strrchr(self, '/') + 1, "annex-appliance-init");
-	parts->init = files_absolute(
-		access(self, R_OK) == 0 ? self : "/usr/lib/annex/annex-appliance-init",
-		"the appliance's init", "It is installed beside annex; install annex anew");
+	parts->memserver = files_absolute(given && *given ? given : server, "the memory server",
+		"Name it with --memserver FILE or ANNEX_MEMSERVER");
+	if (parts->memserver)
+		parts->init = files_absolute(init, "the appliance's init",
+			"It is installed with annex; install annex anew");
+	free(init);
+	free(server);
 	return parts->init ? 0 : (int)error_code();
 }
 

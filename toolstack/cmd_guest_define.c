@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* annex guest define: an ordinary domain XML becomes a guest of the VMM. */
-#include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include "toolstack/connect.h"
 #include "toolstack/files.h"
 #include "toolstack/guest.h"
@@ -29,22 +27,14 @@ static const struct option_spec options[] = {
 
 static char *vmm_path(void)
 {
-	const char *advice = "Name the VMM with --vmm FILE or ANNEX_VMM";
-	char self[4096];
-	ssize_t n;
+	char *own = files_beside("annex-vmm.elf", VMM_INSTALLED), *path;
 
 	if (!vmm_option)
 		vmm_option = getenv("ANNEX_VMM");
-	if (vmm_option && *vmm_option)
-		return files_absolute(vmm_option, "the VMM", advice);
-	n = readlink("/proc/self/exe", self, sizeof(self) - 32);
-	if (n > 0) {
-		self[n] = '\0';
-		strcpy(strrchr(self, '/') + 1, "annex-vmm.elf");
-		if (access(self, R_OK) == 0)
-			return error_memory(strdup(self));
-	}
-	return files_absolute(VMM_INSTALLED, "the VMM", advice);
+	path = files_absolute(vmm_option && *vmm_option ? vmm_option : own, "the VMM",
+		"Name the VMM with --vmm FILE or ANNEX_VMM");
+	free(own);
+	return path;
 }
 
 /* A document without UUID gets that of the domain it replaces, else a fresh one. */
@@ -128,7 +118,7 @@ static int define(struct annex *annex, const struct domain_plan *plan, const cha
 	return 0;
 }
 
-static int transform(struct annex *annex, xmlDoc *doc, struct domain_setup *setup)
+static int transform(struct annex *annex, xmlDoc *doc, struct domain_setup setup)
 {
 	char uuid[DOMAIN_UUID_MAX], name[DOMAIN_NAME_MAX];
 	struct domain_plan plan;
@@ -137,9 +127,9 @@ static int transform(struct annex *annex, xmlDoc *doc, struct domain_setup *setu
 
 	if (!code && !uuid[0])
 		code = find_uuid(annex, name, uuid);
-	setup->uuid = uuid;
+	setup.uuid = uuid;
 	if (!code)
-		code = domain_transform(doc, setup, &plan);
+		code = domain_transform(doc, &setup, &plan);
 	if (code)
 		return code;
 	for (unsigned i = 0; i < plan.warnings; i++)
@@ -183,7 +173,7 @@ static int run(struct annex *annex, int count, char **arguments)
 		setup.vmm = vmm;
 		setup.state = state ? state : annex->state;
 		if (!code)
-			code = transform(annex, doc, &setup);
+			code = transform(annex, doc, setup);
 		registry_free(&registry);
 	}
 	free(state);

@@ -173,3 +173,17 @@ char *files_absolute(const char *path, const char *what, const char *advice)
 	}
 	return absolute;
 }
+
+char *files_beside(const char *name, const char *installed)
+{
+	char self[4096], *slash, *path;
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	self[n > 0 ? n : 0] = '\0';
+	slash = strrchr(self, '/');
+	path = files_path("%.*s/%s", slash ? (int)(slash - self) : 0, self, name);
+	if (access(path, R_OK) == 0)
+		return path;
+	free(path);
+	return error_memory(strdup(installed));
+}

@@ -25,6 +25,12 @@ int files_remove(const char *path);
 /* malloc()ed "directory/name", printf style. */
 char *files_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * malloc()ed path of a file that is installed with annex: beside this program if it is there, else
+ * `installed`.
+ */
+char *files_beside(const char *name, const char *installed);
+
 /* malloc()ed absolute path; NULL with the error recorded when the file cannot be read. */
 char *files_absolute(const char *path, const char *what, const char *advice);
 

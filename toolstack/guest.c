@@ -54,7 +54,7 @@ int guest_each(
 	count = virConnectListAllDomains(annex->connection, &domains, 0);
 	if (count < 0)
 		return connect_failed("cannot list the domains", NULL);
-	qsort(domains, (size_t)count, sizeof(*domains), by_name);
+	qsort(domains, (size_t)count, sizeof(virDomainPtr), by_name);
 	for (int i = 0; i < count; i++) {
 		struct guest guest;
 

@@ -103,10 +103,12 @@ static bool unpack_xz(const char *in, size_t length, char **out, size_t *size)
 	} while (ret == LZMA_OK && room < MODULE_LIMIT);
 	*size = stream.total_out;
 	lzma_end(&stream);
-	*out = data;
-	if (ret != LZMA_STREAM_END)
+	if (ret != LZMA_STREAM_END) {
 		free(data);
-	return ret == LZMA_STREAM_END;
+		return false;
+	}
+	*out = data;
+	return true;
 }
 
 static bool unpack_gz(const char *path, char **out, size_t *size)
@@ -115,9 +117,8 @@ static bool unpack_gz(const char *path, char **out, size_t *size)
 	char *data = in ? error_memory(malloc(MODULE_LIMIT)) : NULL;
 	int n = in ? gzread(in, data, MODULE_LIMIT) : -1;
 
-	if (in)
-		gzclose(in);
-	if (n <= 0) {
+	/* Closing tells whether the file ended inside the stream. */
+	if ((in && gzclose(in) != Z_OK) || n <= 0) {
 		free(data);
 		return false;
 	}
@@ -178,7 +179,7 @@ const char *modules_info(const char *data, size_t length, const char *key)
 	Elf64_Ehdr header;
 	Elf64_Shdr names, section;
 
-	if (length < sizeof(header))
+	if (!data || length < sizeof(header))
 		return NULL;
 	memcpy(&header, data, sizeof(header));
 	if (memcmp(header.e_ident, ELFMAG, SELFMAG) || header.e_ident[EI_CLASS] != ELFCLASS64 ||

@@ -69,7 +69,8 @@ static int set_up(void **state)
 	snprintf(text_file, sizeof(text_file), "%s/text", directory);
 	image[0x1fe] = 0x55;
 	image[0x1ff] = 0xaa;
-	memcpy(image + 0x202, "HdrS", 4);
+	for (unsigned i = 0; i < 4; i++)
+		image[0x202 + i] = (uint8_t) "HdrS"[i];
 	image[0x206] = 0x0f;
 	image[0x207] = 0x02;
 	image[0x236] = 1;
@@ -121,6 +122,9 @@ static int define_text(const char *text, const char *kvm, struct domain_plan *pl
 	int code;
 
 	error_clear();
+	*plan = (struct domain_plan){0};
+	if (out)
+		*out = NULL;
 	doc = xml_parse(text, strlen(text), "test.xml");
 	if (!doc)
 		return (int)error_code();

@@ -251,6 +251,36 @@ static void test_module_order(void **state)
 	free(builtin);
 }
 
+/* Packed modules as distributions ship them, and damaged ones. */
+static void test_packed_modules(void **state)
+{
+	char *plain = files_path("%s/packed.ko", directory), command[600];
+	struct module_list list = {0};
+
+	write_module("packed.ko", "depends=", 9);
+	snprintf(command, sizeof(command),
+		"cd %s && gzip -c packed.ko >zipped.ko.gz && "
+		"xz -c packed.ko >tight.ko.xz && head -c 60 tight.ko.xz >cut.ko.xz && "
+		"head -c 60 zipped.ko.gz >short.ko.gz && cp packed.ko other.ko.zst",
+		directory);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(modules_add(&list, directory, "packed", false), 0);
+	assert_int_equal(modules_add(&list, directory, "zipped", false), 0);
+	assert_int_equal(modules_add(&list, directory, "tight", false), 0);
+	assert_int_equal(list.count, 3);
+	for (size_t i = 1; i < 3; i++) {
+		assert_int_equal(list.module[i].length, list.module[0].length);
+		assert_memory_equal(
+			list.module[i].data, list.module[0].data, list.module[0].length);
+	}
+	assert_int_equal(modules_add(&list, directory, "cut", false), ERROR_FAILED);
+	assert_int_equal(modules_add(&list, directory, "short", false), ERROR_FAILED);
+	assert_int_equal(modules_add(&list, directory, "other", false), ERROR_REFUSED);
+	assert_non_null(strstr(error_text(), "zstd"));
+	modules_free(&list);
+	free(plain);
+}
+
 static void test_provision_xml(void **state)
 {
 	struct provision p = {.name = "m&m",
@@ -286,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_cpio),
 		cmocka_unit_test(test_module_info),
 		cmocka_unit_test(test_module_order),
+		cmocka_unit_test(test_packed_modules),
 		cmocka_unit_test(test_provision_xml),
 	};
 
