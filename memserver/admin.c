@@ -182,3 +182,30 @@ void admin_close(struct admin *a)
 	unlink(a->path);
 	free(a);
 }
+
+int admin_ask(const char *path, const char *line)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char reply[LINE + 1];
+	ssize_t got = -1;
+	int fd;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		fprintf(stderr, "annex-memserver: --control %s: too long a path\n", path);
+		return 1;
+	}
+	strcpy(address.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		dprintf(fd, "%s\n", line) > 0)
+		got = recv(fd, reply, sizeof(reply) - 1, 0);
+	if (got <= 0) {
+		fprintf(stderr, "annex-memserver: no server answers at %s: %s\n", path,
+			got < 0 ? strerror(errno) : "it closed the connection");
+		return 1;
+	}
+	close(fd);
+	reply[got] = '\0';
+	fputs(reply, stdout);
+	return strcmp(reply, "ok\n") == 0 ? 0 : 1;
+}

@@ -27,4 +27,10 @@ void admin_event(struct admin *a, const struct pollfd *fds);
 
 void admin_close(struct admin *a);
 
+/*
+ * The other end: sends one command to a running server and prints its answer. Returns the exit
+ * status: 0 for ok, 1 for an error or when no server is there.
+ */
+int admin_ask(const char *path, const char *line);
+
 #endif

@@ -244,6 +244,17 @@ static bool loop(struct server *s)
 	}
 }
 
+static int forget(const struct options *options)
+{
+	char line[64];
+
+	if (snprintf(line, sizeof(line), "forget %s", options->forget) >= (int)sizeof(line)) {
+		fprintf(stderr, "annex-memserver: forget: a tenant has 16 digits at most\n");
+		return 2;
+	}
+	return admin_ask(options->control, line);
+}
+
 int main(int argc, char **argv)
 {
 	struct server server = {.store.fd = -1, .pool.fd = -1, .signals = -1};
@@ -251,6 +262,8 @@ int main(int argc, char **argv)
 	bool good;
 
 	options_parse(&server.options, argc, argv);
+	if (server.options.forget)
+		return forget(&server.options);
 	good = start(&server);
 	if (good) {
 		inet_ntop(AF_INET, &server.options.listen.sin_addr, address, sizeof(address));

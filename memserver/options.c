@@ -11,7 +11,9 @@
 
 static const char help[] =
 	"Usage: annex-memserver --listen ADDRESS[:PORT] --pool SIZE [OPTION]...\n"
-	"Leases memory to Annex guests on other machines, by RDMA.\n"
+	"       annex-memserver [--control PATH] forget TENANT\n"
+	"Leases memory to Annex guests on other machines, by RDMA; or tells the server that runs\n"
+	"here to forget a tenant (its identifier in hexadecimal) and free what it holds.\n"
 	"\n"
 	"  --listen ADDRESS[:PORT]  address of an RDMA device (port 7471)\n"
 	"  --pool SIZE              memory to lease, a multiple of 16M; K, M, G, T behind it\n"
@@ -26,7 +28,7 @@ static const char help[] =
 	"  --foreground             stay in the foreground (always so)\n"
 	"  --help, --version\n"
 	"\n"
-	"Exit status: 0 ended by SIGTERM or SIGINT, 1 cannot run, 2 wrong command line.\n"
+	"Exit status: 0 ended by SIGTERM or SIGINT, or forgotten; 1 cannot; 2 wrong command line.\n"
 	"See annex-memserver(8).\n";
 
 enum option_id {
@@ -214,8 +216,14 @@ void options_parse(struct options *options, int argc, char **argv)
 	options_address(OPTIONS_HTTP, 0, &options->http);
 	while ((id = getopt_long(argc, argv, "", known, NULL)) != -1)
 		set(options, id, optarg);
-	if (optind < argc)
-		wrong("%s: no such argument", argv[optind]);
+	if (optind < argc) {
+		if (strcmp(argv[optind], "forget") != 0)
+			wrong("%s: no such argument", argv[optind]);
+		if (optind + 2 != argc)
+			wrong("forget wants one TENANT, in hexadecimal digits");
+		options->forget = argv[optind + 1];
+		return;
+	}
 	if (options->listen.sin_family != AF_INET)
 		wrong("--listen is missing: the address of an RDMA device");
 	if (options->pool == 0)

@@ -24,6 +24,8 @@ struct options {
 	const char *pool_directory; /* NULL: chosen by hugepages */
 	const char *store;
 	const char *control;
+	const char
+		*forget; /* tenant to be forgotten by the server that runs, or NULL: be a server */
 	struct sockaddr_in http;
 	bool no_http;
 	bool overcommit;

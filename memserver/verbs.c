@@ -59,11 +59,25 @@ static void explain_bind(const struct sockaddr_in *address, int error)
 			LOG_ERR, "%s port %u: %s", text, ntohs(address->sin_port), strerror(error));
 }
 
+static bool any_device(void)
+{
+	int devices = 0;
+	struct ibv_device **list = ibv_get_device_list(&devices);
+
+	if (list)
+		ibv_free_device_list(list);
+	return devices > 0;
+}
+
 static bool listen_on(struct verbs *v, const struct sockaddr_in *address)
 {
 	struct sockaddr_in copy = *address;
 
 	v->channel = rdma_create_event_channel();
+	if (!v->channel && !any_device()) {
+		explain_bind(address, ENODEV);
+		return false;
+	}
 	if (!v->channel) {
 		log_line(LOG_ERR,
 			"no RDMA connection manager (%s): modprobe rdma_ucm, and see that "
