@@ -55,8 +55,8 @@ struct admin *admin_open(const char *path, struct policy *policy)
 		free(a);
 		return NULL;
 	}
-	strcpy(address.sun_path, path);
-	strcpy(a->path, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	snprintf(a->path, sizeof(a->path), "%s", path);
 	a->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* What lies there is a dead server's: the store's lock says that none is alive. */
 	mask = umask(0177);
@@ -194,7 +194,7 @@ int admin_ask(const char *path, const char *line)
 		fprintf(stderr, "annex-memserver: --control %s: too long a path\n", path);
 		return 1;
 	}
-	strcpy(address.sun_path, path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
 		dprintf(fd, "%s\n", line) > 0)

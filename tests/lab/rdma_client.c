@@ -155,8 +155,8 @@ static bool read_page(struct peer *p, const struct rpc_extent *e, uint64_t offse
 static void test_basic(void)
 {
 	const uint64_t last = RPC_EXTENT_SIZE - PAGE;
-	struct rpc_attached attached;
-	struct rpc_extent one, two, extent;
+	struct rpc_attached attached = {0};
+	struct rpc_extent one = {0}, two = {0}, extent = {0};
 	struct peer p;
 
 	check_code(open_session(&p, TENANT(1), SESSION(1)), 0, "connect");
@@ -199,8 +199,8 @@ static void test_basic(void)
 static void test_errors(void)
 {
 	struct rpc_hello h = hello(TENANT(2), SESSION(2));
-	struct rpc_error_body error;
-	struct rpc_extent extent;
+	struct rpc_error_body error = {0};
+	struct rpc_extent extent = {0};
 	char text[160];
 	struct peer p;
 
@@ -232,7 +232,7 @@ static void test_errors(void)
 
 static void test_pool(void)
 {
-	struct rpc_error_body error;
+	struct rpc_error_body error = {0};
 	struct peer p;
 
 	check_code(enter(&p, 3, RPC_ATTACH_FRESH, QUOTA), 0, "first tenant's promise");
@@ -278,8 +278,8 @@ static void test_nonsense(void)
 
 static void test_isolation(void)
 {
-	struct rpc_attached attached;
-	struct rpc_extent extent;
+	struct rpc_attached attached = {0};
+	struct rpc_extent extent = {0};
 	struct peer owner, other;
 
 	check_code(enter(&owner, 1, RPC_ATTACH_FRESH, 1), 0, "owner attaches");
@@ -306,7 +306,7 @@ static void test_isolation(void)
 
 static void test_fence(void)
 {
-	struct rpc_extent extent, named;
+	struct rpc_extent extent = {0}, named = {0};
 	struct peer old, young;
 
 	check_code(enter(&old, 1, RPC_ATTACH_FRESH, 1), 0, "first queue pair");
@@ -324,7 +324,7 @@ static void test_fence(void)
 
 static void test_ended(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer old, young;
 
 	check_code(enter(&old, 1, RPC_ATTACH_FRESH, 1), 0, "older session");
@@ -343,7 +343,7 @@ static void test_ended(void)
 /* Leaves a session with content behind, for the tests after a restart. */
 static void test_leave(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer p;
 
 	check_code(enter(&p, 5, RPC_ATTACH_FRESH, 2), 0, "session to be kept");
@@ -354,7 +354,7 @@ static void test_leave(void)
 
 static void test_kept(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer p;
 
 	check_code(enter(&p, 5, RPC_ATTACH_RESUME, 2), 0, "resume after restart");
@@ -370,7 +370,7 @@ static void test_kept(void)
 
 static void test_lost(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer p;
 
 	check_code(enter(&p, 5, RPC_ATTACH_RESUME, 2), 0, "resume in a new pool");
@@ -394,7 +394,7 @@ static void test_forgotten(void)
 /* The store's disk is full. */
 static void test_full(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer p;
 
 	check_code(enter(&p, 1, RPC_ATTACH_FRESH, 1), 0, "attach with a full disk");
@@ -406,7 +406,7 @@ static void test_full(void)
 /* It has room again. */
 static void test_room(void)
 {
-	struct rpc_extent extent;
+	struct rpc_extent extent = {0};
 	struct peer p;
 
 	check_code(enter(&p, 1, RPC_ATTACH_RESUME, 1), 0, "attach with room on the disk");

@@ -206,7 +206,7 @@ bool peer_disconnected(struct peer *p, unsigned seconds)
 	struct rdma_cm_event *event;
 	bool gone;
 
-	if (poll(&fd, 1, (int)seconds * 1000) <= 0)
+	if (!p->id || poll(&fd, 1, (int)seconds * 1000) <= 0)
 		return false;
 	if (rdma_get_cm_event(p->id->channel, &event) != 0)
 		return false;
