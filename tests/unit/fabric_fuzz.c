@@ -23,6 +23,7 @@ struct seed {
 };
 
 static struct seed kept[SEEDS];
+static uint32_t last_number, last_psn; /* of the newest real frame */
 static unsigned keeps;
 
 /* Stands before the simulated card: keeps real frames, and slips mutated ones in. */
@@ -60,6 +61,10 @@ static bool front_receive(struct nic *nic, struct nic_frame *frame)
 		s->length = frame->length;
 		memcpy(s->data, frame->data, frame->length);
 	}
+	if (frame->length > WIRE_EXTENSION_AT) {
+		last_number = wire_get24(frame->data + 47);
+		last_psn = wire_get24(frame->data + 51);
+	}
 	return true;
 }
 
@@ -95,6 +100,7 @@ static void repair(uint8_t *f, size_t length)
 
 static void mutate(void)
 {
+	static const uint8_t telling[] = {0, 1, 0x1f, 0x7f, 0x80, 0xff, 0x60, 0x62, 0x20, 0x11};
 	const struct seed *s = &kept[draw(keeps)];
 	size_t length = s->length;
 
@@ -102,17 +108,23 @@ static void mutate(void)
 	for (uint64_t n = draw(4); n > 0; n--) {
 		/* Headers much more often than payload. */
 		size_t at = draw(draw(4) == 0 ? length : length < 150 ? length : 150);
-		static const uint8_t telling[] = {0, 1, 0x7f, 0x80, 0xff, 0x60, 0x62, 0x20};
 
+		if (draw(2) == 0)
+			at = (WIRE_BTH_AT + draw(20)) % length; /* opcode to syndrome */
 		if (draw(2) == 0)
 			mutant[at] ^= 1u << draw(8);
 		else
-			mutant[at] = draw(2) == 0 ? telling[draw(8)] : draw(256);
+			mutant[at] = draw(2) == 0 ? telling[draw(10)] : draw(256);
 	}
 	if (draw(8) == 0)
 		length = 1 + draw(length);
 	else if (draw(16) == 0 && length + 64 < sizeof(mutant))
 		length += draw(64);
+	if (length > WIRE_EXTENSION_AT && draw(2) == 0) {
+		/* For the queue pair that lives, near what it expects. */
+		wire_put24(mutant + 47, last_number);
+		wire_put24(mutant + 51, last_psn + draw(40) - 20);
+	}
 	if (draw(4) != 0)
 		repair(mutant, length);
 	mutant_length = length;

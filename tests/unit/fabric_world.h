@@ -12,7 +12,8 @@
 #include "sim/responder.h"
 
 #define WORLD_PAGES   512u
-#define WORLD_EXTENTS 8u
+#define WORLD_EXTENTS 8u /* promised */
+#define WORLD_INDICES 32u /* of the far window; other servers have the rest */
 #define WORLD_SLOT    (1u << 20)
 #define WORLD_MS      1000000ull
 #define WORLD_S       1000000000ull
@@ -30,9 +31,9 @@ struct world {
 	unsigned readies, losts, endeds, extents, releases;
 	enum rpc_error code, lease_code;
 	unsigned lease_refusals;
-	uint64_t address[WORLD_EXTENTS];
-	uint32_t rkey[WORLD_EXTENTS];
-	uint32_t state[WORLD_EXTENTS];
+	uint64_t address[WORLD_INDICES];
+	uint32_t rkey[WORLD_INDICES];
+	uint32_t state[WORLD_INDICES];
 	unsigned done[3]; /* by status */
 	unsigned reads_done, writes_done;
 	bool ready;
@@ -46,7 +47,7 @@ static void world_extent(void *context, unsigned server, uint32_t index, uint32_
 {
 	struct world *w = context;
 
-	assert(index < WORLD_EXTENTS);
+	assert(index < WORLD_INDICES);
 	w->extents++;
 	w->state[index] = state;
 	w->address[index] = address;

@@ -333,6 +333,26 @@ static void lease_is_asked_again_after_a_reconnect(void **state)
 	world_free(w);
 }
 
+/* With several servers each has every n-th extent: indices go beyond what one has promised. */
+static void indices_count_the_far_window(void **state)
+{
+	struct world *w = ready_world(16, 9000);
+
+	for (uint32_t index = 3; index < WORLD_INDICES; index += 4)
+		lease(w, index);
+	memset(w->state, 0, sizeof(w->state));
+	session_reconnect(w->session, w->now);
+	assert_true(world_until(w, WORLD_S, !w->ready));
+	assert_true(world_until(w, 5 * WORLD_S, w->ready));
+	for (uint32_t index = 0; index < WORLD_INDICES; index++)
+		assert_int_equal(w->state[index], index % 4 == 3 ? RPC_EXTENT_HELD : 0);
+	assert_true(session_lease(w->session, 0)); /* one more than promised */
+	assert_true(world_until(w, WORLD_S, w->lease_refusals == 1));
+	assert_int_equal(w->lease_code, RPC_ERROR_EXTENT);
+	assert_true(w->ready);
+	world_free(w);
+}
+
 static void refusals_end_with_the_servers_words(void **state)
 {
 	struct world *w = world_new(11, 9000);
@@ -476,6 +496,7 @@ int main(void)
 		cmocka_unit_test(wrong_rkey_breaks_one_and_loses_the_rest),
 		cmocka_unit_test(abandoned_read_places_nothing),
 		cmocka_unit_test(lease_is_asked_again_after_a_reconnect),
+		cmocka_unit_test(indices_count_the_far_window),
 		cmocka_unit_test(refusals_end_with_the_servers_words),
 		cmocka_unit_test(nobody_listening_is_tried_again),
 		cmocka_unit_test(stopped_machine_goes_on),

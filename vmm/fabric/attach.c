@@ -74,7 +74,10 @@ static void check_scratch(struct session *s, uint64_t now)
 		session_give_up(s, "no room for the scratch page");
 }
 
-/* One entry of a LIST's answer; false: it contradicts the order or the promise. */
+/*
+ * One entry of a LIST's answer; false: it contradicts the order. Which indices can be is the
+ * engine's to know: they count the far window, of which this server has a share.
+ */
 static bool take_extent(struct session *s, const uint8_t *from)
 {
 	struct rpc_extent e;
@@ -83,7 +86,7 @@ static bool take_extent(struct session *s, const uint8_t *from)
 	memcpy(&e, from, sizeof(e));
 	index = be32_get(e.index);
 	state = be32_get(e.state);
-	if (index < s->list_next || index >= s->config.extents ||
+	if (index < s->list_next || index == RPC_LIST_END ||
 		(state != RPC_EXTENT_HELD && state != RPC_EXTENT_LOST))
 		return false;
 	s->list_next = index + 1;
