@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the neutral parts of vmm/boot and vmm/machine.
 
-UNIT_TESTS += $(BUILD)/unit/config_test $(BUILD)/unit/layout_test
+UNIT_TESTS += $(BUILD)/unit/config_test $(BUILD)/unit/layout_test $(BUILD)/unit/tables_test
 
 $(BUILD)/unit/config_test: tests/unit/config_test.c vmm/boot/config.c vmm/machine/pci_parse.c \
 		$(BUILD)/host/lib.a
@@ -9,5 +9,10 @@ $(BUILD)/unit/config_test: tests/unit/config_test.c vmm/boot/config.c vmm/machin
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -MMD -o $@ $(filter %.c,$^) $(BUILD)/host/lib.a -lcmocka
 
 $(BUILD)/unit/layout_test: tests/unit/layout_test.c vmm/machine/layout.c $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -MMD -o $@ $(filter %.c,$^) $(BUILD)/host/lib.a -lcmocka
+
+$(BUILD)/unit/tables_test: tests/unit/tables_test.c vmm/machine/acpi.c vmm/boot/tables.c \
+		vmm/boot/hand_off.c $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -MMD -o $@ $(filter %.c,$^) $(BUILD)/host/lib.a -lcmocka

@@ -12,7 +12,7 @@
 struct rto {
 	uint64_t smoothed; /* 0: nothing measured yet */
 	uint64_t variance;
-	unsigned backoff; /* doublings since the last progress */
+	unsigned backoff; /* doublings since the last measurement */
 };
 
 static inline void rto_sample(struct rto *r, uint64_t rtt)
