@@ -111,11 +111,12 @@ part_stall() {
 }
 
 part_shutdown() {
-	define idle hello x:1 || { not_ok "annex guest define"; return; }
-	sed -i 's/annex.run=hello/annex.run=hello annex.stay/' "$work/idle.xml"
+	define idle hello,hidden x:1 || { not_ok "annex guest define"; return; }
+	sed -i 's/annex.run=hello,hidden/& annex.stay/' "$work/idle.xml"
 	annex guest define "$work/idle.xml" >/dev/null 2>&1
 	virsh start idle || { not_ok "virsh start"; return; }
 	lab_wait idle 180 LAB-END || { not_ok "guest boots"; return; }
+	expect_workloads idle 2 "what is hidden"
 	virsh shutdown idle
 	check "virsh shutdown ends the guest" lab_off idle 60
 	check "annex guest undefine" annex guest undefine idle
