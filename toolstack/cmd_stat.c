@@ -159,10 +159,10 @@ static void print_once(const char *name, const struct rates *r, const struct rat
 
 	printf("%s: %s%s%s\n", name, state ? state : "?", reason && *reason ? ": " : "",
 		reason ? reason : "");
-	printf("hit ratio:   %.2f %% of faults without the network in the last second, %.2f %% "
+	printf("hit ratio:   %.2f %% of faults without the network in the last %.1f s, %.2f %% "
 	       "since "
 	       "boot\n",
-		r->hit_ratio * 100, r->hit_ratio_total * 100);
+		r->hit_ratio * 100, r->seconds, r->hit_ratio_total * 100);
 	printf("fills:       %.1f/s remote, %.1f/s zero, %.1f/s victims taken back\n", r->fills,
 		r->zero_fills, r->victim_hits);
 	printf("evictions:   %.1f/s\nwrite-backs: %.1f/s\n", r->evictions, r->writebacks);
