@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <xen/arch-x86/hvm/start_info.h>
 #include "annex/config.h"
+#include "annex/version.h"
 #include "boot/config.h"
 #include "boot/devices.h"
 #include "boot/linux.h"
@@ -130,7 +131,7 @@ _Noreturn void main(const struct hvm_start_info *info)
 	struct virt_entry entry;
 
 	console_init();
-	log_info("Annex VMM");
+	log_info("Annex VMM " ANNEX_VERSION);
 	if (info->magic != XEN_HVM_START_MAGIC_VALUE)
 		panic_boot("not started by PVH: the start_info's magic is %x", info->magic);
 	prepare(info);
