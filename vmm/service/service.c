@@ -355,6 +355,8 @@ static void start_far(struct service *s)
 		frames += far.range[i].frames;
 	}
 	memcpy(far.server, s->session, sizeof(s->session));
+	for (unsigned i = 0; i < s->config->servers; i++)
+		far.server_name[i] = s->config->server[i].name;
 	far.tables = memory_take(far_tables_size(frames, s->window->pages), 4096, "frame tables");
 	s->far = far_start(&far, &reason);
 	if (!s->far)
