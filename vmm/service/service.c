@@ -325,11 +325,33 @@ static void open_sessions(struct service *s)
 	s->report.sessions = c->servers;
 }
 
+static const char *advice(enum rpc_error code)
+{
+	switch (code) {
+	case RPC_ERROR_POOL:
+		return "; make far smaller, or the server's pool larger";
+	case RPC_ERROR_QUOTA:
+		return "; make far smaller, or the tenant's quota on the server larger";
+	case RPC_ERROR_VERSION:
+		return "; the VMM or the server is too old";
+	case RPC_ERROR_TENANT:
+	case RPC_ERROR_DOMAIN:
+		return "; see annex server show";
+	default:
+		return "";
+	}
+}
+
+static _Noreturn void refused(unsigned server, enum rpc_error code, const char *text)
+{
+	panic_boot("server %s refuses: %s%s", server_name(&service, server), text, advice(code));
+}
+
 /* While the guest does not exist yet, a refusal stops the boot instead of the guest. */
 static void session_ended(void *context, unsigned server, enum rpc_error code, const char *text)
 {
 	if (!service_ready)
-		panic_boot("server %s refuses: %s", server_name(&service, server), text);
+		refused(server, code, text);
 	far_session_events.ended(context, server, code, text);
 }
 
@@ -385,7 +407,7 @@ static bool all_ready(struct service *s, bool say)
 	for (unsigned i = 0; i < s->config->servers; i++) {
 		session_info(s->session[i], &info);
 		if (info.state == SESSION_ENDED)
-			panic_boot("server %s refuses: %s", server_name(s, i), info.text);
+			refused(i, info.code, info.text);
 		if (info.state == SESSION_READY)
 			continue;
 		if (ready)
