@@ -120,6 +120,17 @@ static void deliver(struct vcpu *from, struct vcpu *v, uint32_t icr)
 	}
 }
 
+/* Logged the first time, the second, the fourth ...: the guest may do this as often as it likes. */
+static void dropped(const struct vcpu *from, uint32_t icr, uint32_t to, const char *why)
+{
+	static _Atomic uint32_t drops;
+	uint32_t n = atomic_fetch_add(&drops, 1) + 1;
+
+	if (!(n & (n - 1)))
+		log_warning("virt: CPU %u: APIC command 0x%x to %u dropped (%s; %u so far)",
+			from->cpu, icr, to, why, n);
+}
+
 /* True: the command may go to the APIC as it is. */
 static bool command(struct vcpu *from, uint32_t icr, uint32_t to)
 {
@@ -129,7 +140,7 @@ static bool command(struct vcpu *from, uint32_t icr, uint32_t to)
 	if (mode == DELIVER_FIXED || mode == DELIVER_LOWEST)
 		return true;
 	if (mode != DELIVER_NMI && mode != DELIVER_INIT && mode != DELIVER_SIPI) {
-		log_warning("virt: CPU %u: command 0x%x to APIC %u dropped", from->cpu, icr, to);
+		dropped(from, icr, to, "SMI, ExtINT or reserved");
 		return false;
 	}
 	for (unsigned i = 0; i < virt_cpus(); i++) {
@@ -139,9 +150,7 @@ static bool command(struct vcpu *from, uint32_t icr, uint32_t to)
 		}
 	}
 	if (!found)
-		log_warning("virt: CPU %u: INIT, SIPI or NMI 0x%x to APIC %u, which is not the "
-			    "guest's: dropped",
-			from->cpu, icr, to);
+		dropped(from, icr, to, "INIT, SIPI or NMI to a CPU that is not the guest's");
 	return false;
 }
 

@@ -12,6 +12,7 @@
 #define LEAF7_OSPKE   (1u << 4)
 #define EXT1_SVM      (1u << 2)
 #define EXT1_SKINIT   (1u << 12)
+#define EXT8_INVLPGB  (1u << 3) /* its ASIDs would be the VMM's */
 
 #define CR4_OSXSAVE (1ull << 18)
 #define CR4_PKE     (1ull << 22)
