@@ -80,7 +80,7 @@ lab_images() {
 # lab_server NAME ADDRESS POOL: a memory server appliance, waited for until it answers.
 lab_server() {
 	local name=$1 address=$2 pool=$3
-	annex server provision "$name" --pool "$pool" --address "$address" --mtu 9000 \
+	annex server provision "$name" --pool "$pool" --memory 960M --address "$address" --mtu 9000 \
 		--virt-type qemu --kernel "$server_dir/vmlinuz" \
 		--modules "$(echo "$server_dir"/modules/lib/modules/*)" >"$logs/$name.provision" 2>&1 || {
 		cat "$logs/$name.provision"
@@ -190,9 +190,12 @@ lab_table() {
 lab_stat_line() {
 	local json
 	json=$(annex stat "$1" --json 2>/dev/null) || return 0
-	say "  stat: $(jq -r "$stat_line" <<<"$json" 2>/dev/null)"
+	say "  annex stat: $(jq -r "$stat_line" <<<"$json" 2>/dev/null)"
 }
-stat_line='"\(.)"'
+stat_line='"\(.status.state), \(.rates.fills_per_s | floor) fills/s, " +
+	"\(.rates.zero_fills_per_s | floor) zero/s, \(.rates.evictions_per_s | floor) evictions/s, " +
+	"\(.rates.writebacks_per_s | floor) write-backs/s, \(.status.far.remote) pages remote, " +
+	"fill p50 \(.histogram.remote.total.p50 / 1000 | floor) us"'
 
 lab_off() { # lab_off NAME SECONDS: until the domain is shut off
 	local end=$((SECONDS + $2))

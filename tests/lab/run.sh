@@ -60,10 +60,13 @@ check_counters() {
 	local json
 	json=$(annex stat main --json) || { not_ok "annex stat --json answers"; return; }
 	echo "$json" >"$logs/stat.json"
-	check "annex stat --json is JSON" jq -e . "$logs/stat.json" -c --exit-status >/dev/null
-	for key in fills_remote evictions write_backs; do
-		check "annex stat: $key > 0" [ "$(stat_value "$json" ".. | .$key? // empty" | head -n 1)" -gt 0 ]
+	for key in remote_fills zero_fills victim_hits evictions writebacks batches; do
+		check "annex stat: $key > 0" [ "$(stat_value "$json" ".counters.far.$key")" -gt 0 ]
 	done
+	check "annex stat: the states of far pages add up to all of them" [ "$(jq '.status.far |
+		.zero + .remote + .filling + .resident + .unsettled + .victim_clean + .victim_dirty +
+		.cleaning + .moving == .pages' "$logs/stat.json")" = true ]
+	check "no fill had a wrong checksum" [ "$(stat_value "$json" .counters.far.fill_corrupt)" -eq 0 ]
 }
 
 part_workloads() {
