@@ -515,6 +515,40 @@ static void rnr_waits_as_long_as_it_says(void **state)
 	assert_int_equal(f->port.counters.rnr_naks, 1);
 }
 
+/* One WRITE whose acknowledgement takes that long. */
+static void round_trip(struct fixture *f, uint32_t psn, uint64_t rtt)
+{
+	uint64_t end = f->now + rtt;
+
+	f->tap.sent = f->dones = 0;
+	write_page(f, 0);
+	while (qp_deadline(&f->qp, f->now) < end)
+		turn_at(f, qp_deadline(&f->qp, f->now));
+	f->now = end;
+	ack(f, psn, 0x1f);
+	assert_int_equal(f->dones, 1);
+}
+
+/* The machine gets slow: each packet is sent twice at first, but not for ever. */
+static void a_longer_round_trip_is_learned(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before;
+	uint32_t psn = 0;
+
+	open_qp(f, 4096, 0, 16);
+	while (psn < 20)
+		round_trip(f, psn++, MS);
+	assert_int_equal(f->port.counters.timeouts, 0);
+	while (psn < 40)
+		round_trip(f, psn++, 60 * MS);
+	before = f->port.counters.timeouts;
+	assert_true(before > 0);
+	while (psn < 60)
+		round_trip(f, psn++, 60 * MS);
+	assert_int_equal(f->port.counters.timeouts, before);
+}
+
 static void gives_up_by_elapsed_time(void **state)
 {
 	struct fixture *f = *state;
@@ -753,6 +787,7 @@ int main(void)
 		TEST(fatal_naks_break_one_and_lose_the_rest),
 		TEST(unknown_syndromes_are_not_believed),
 		TEST(rnr_waits_as_long_as_it_says),
+		TEST(a_longer_round_trip_is_learned),
 		TEST(gives_up_by_elapsed_time),
 		TEST(a_gap_of_the_clock_restarts_deadlines),
 		TEST(nothing_is_placed_after_the_end),

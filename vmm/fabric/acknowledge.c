@@ -19,6 +19,7 @@ static void fast_retry(struct qp *q, uint64_t now)
 static void progress(struct qp *q, uint64_t now)
 {
 	q->progress = now;
+	rto_progress(&q->rto);
 	q->timer = q->head == q->tail ? RING_NEVER : now + rto_timeout(&q->rto);
 	if (q->recovering &&
 		(q->head == q->tail || wire_psn_diff(ring_slot(q, q->head)->psn, q->recover) >= 0))
@@ -51,14 +52,9 @@ void acknowledge_complete(
 		q->buffers_used &= ~(1ull << r->buffer);
 	else if (r->kind == QP_SEND)
 		q->sends_used &= ~(1u << r->buffer);
-	/*
-	 * Karn: what was sent twice measures nothing, and the longer timeout stays until something was
-	 * measured under it. Else a round trip longer than the timeout would be sent twice for ever.
-	 */
-	if (status == SESSION_OK && !r->again) {
+	/* Karn: what was sent twice measures nothing. */
+	if (status == SESSION_OK && !r->again)
 		rto_sample(&q->rto, now - r->sent);
-		q->rto.backoff = 0;
-	}
 	retire(q);
 	if (!copy.abandoned)
 		q->events->done(q->context, &copy, status, now);
