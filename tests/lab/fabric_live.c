@@ -47,6 +47,7 @@ struct live {
 	uint64_t now;
 	bool ready, ended;
 	uint32_t extents, held, pages;
+	size_t page_count; /* what pages was at first */
 	uint64_t address[EXTENTS_MAX];
 	uint32_t rkey[EXTENTS_MAX];
 	/* the round: every page once, those that were lost again */
@@ -250,7 +251,7 @@ static bool start_page(struct live *l, uint32_t n)
 
 static void work(struct live *l)
 {
-	if (!l->ready || l->held < l->extents)
+	if (!l->ready || l->held < l->extents || l->pages == 0)
 		return;
 	while (l->next < l->pages) {
 		if (l->done[l->next] || l->pending[l->next]) {
@@ -355,6 +356,23 @@ static void parse(int argc, char **argv, struct options *o)
 	}
 }
 
+/* Nothing may be outstanding on what is given back: first what is under way comes to its end. */
+static void give_back(struct live *l)
+{
+	uint64_t end = clock_ns() + 10 * S;
+	bool outstanding = true;
+
+	l->pages = 0; /* nothing new */
+	while (outstanding && l->now < end) {
+		turn(l);
+		outstanding = memchr(l->pending, true, l->page_count) != NULL;
+	}
+	for (uint32_t i = 0; i < l->extents; i++)
+		session_release(l->session, i);
+	while (l->held > 0 && l->now < end)
+		turn(l);
+}
+
 static void report(const struct live *l, double seconds)
 {
 	const struct fabric_counters *c = fabric_counters(l->fabric);
@@ -390,6 +408,7 @@ int main(int argc, char **argv)
 	if (live.extents == 0 || live.extents > EXTENTS_MAX ||
 		live.pages > live.extents * EXTENT_PAGES)
 		return 2;
+	live.page_count = live.pages;
 	live.socket = open_socket(o.local, o.remote);
 	live.nic =
 		(struct nic){.ops = &nic_ops, .mtu = o.mtu, .receive_slots = 256, .driver = &live};
@@ -416,5 +435,9 @@ int main(int argc, char **argv)
 	while (!live.ended && live.now - start < o.seconds * S)
 		turn(&live);
 	report(&live, (clock_ns() - start) / 1e9);
-	return live.bad == 0 && live.rounds > 0 && !live.ended ? 0 : 1;
+	give_back(&live);
+	return live.bad == 0 && live.held == 0 && (live.rounds > 0 || live.page_count == 0) &&
+			       !live.ended
+		       ? 0
+		       : 1;
 }
