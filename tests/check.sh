@@ -54,6 +54,7 @@ stage format 120 make --no-print-directory format-check
 stage sim 900 make --no-print-directory sim
 stage plant 900 make --no-print-directory plant
 stage cli 600 make --no-print-directory cli
+stage boot 600 tests/lab/boot.sh
 stage memserver 400 tests/lab/memserver.sh
 stage lab 1500 tests/lab/run.sh
 total

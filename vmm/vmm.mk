@@ -13,11 +13,11 @@ VMM_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Ivmm -Iinclude -ffrees
 # that need more than SSE2 say so themselves.
 $(BUILD)/vmm/lib/crc.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS))
 
-$(BUILD)/vmm/%.o: vmm/%.c
+$(BUILD)/vmm/%.o: vmm/%.c vmm/vmm.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/vmm/%.o: vmm/%.S
+$(BUILD)/vmm/%.o: vmm/%.S vmm/vmm.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(VMM_CFLAGS) -MMD -MP -c -o $@ $<
 

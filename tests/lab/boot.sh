@@ -1,0 +1,151 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Boots that the VMM must refuse, each with a line on its console that says what to do; and boots
+# that must get as far as asking for the memory server, on both machine types.
+# boot.sh [TEXT]: only those whose description has TEXT.
+set -u
+here=$(dirname "$(realpath "$0")")
+top=$(dirname "$(dirname "$here")")
+build=$(realpath "${BUILD:-$top/build}")
+work=$build/lab/boot
+vmm=$build/annex-vmm.elf
+limit=60 # s, each: a loaded machine is slow
+only=${1:-} # run only the boots whose text has this
+passed=0 failed=0
+
+[ -f "$vmm" ] || { echo "boot: $vmm is not built"; exit 1; }
+kernel=$("$here/image.sh" server)/vmlinuz || exit 1
+rm -rf "$work"
+mkdir -p "$work"
+
+good='far = 64M
+pinned = 256M
+nic = 00:10.0
+address = 10.77.0.2/24
+server = one 10.77.0.1
+tenant = 0123456789abcdef
+domain = 01234567-89ab-cdef-0123-456789abcdef'
+line='console=ttyS0 movable_node swiotlb=force numa_balancing=disable'
+
+# What a case changes; reset before each.
+defaults() {
+	machine=q35 bus=pcie.0 smp=2 memory=512 cpu=max,la57=off
+	nic=virtio-net-pci,disable-legacy=on files=(kernel config cmdline)
+	cp "$kernel" "$work/kernel"
+	echo "$good" >"$work/config"
+	printf '%s' "$line" >"$work/cmdline"
+}
+
+# boot TEXT PATTERN: the console must show the pattern.
+boot() {
+	local text=$1 pattern=$2 log=$work/console pid end=$((SECONDS + limit)) f arguments=()
+	for f in "${files[@]}"; do
+		arguments+=(-fw_cfg "name=opt/org.annex/$f,file=$work/$f")
+	done
+	if [ -n "$only" ] && [[ $text != *$only* ]]; then
+		defaults
+		return
+	fi
+	rm -f "$log"
+	qemu-system-x86_64 -accel tcg,thread=multi -M $machine -cpu $cpu -smp $smp -m $memory \
+		-display none -no-reboot -nodefaults -serial "file:$log" -serial null \
+		-kernel "$vmm" "${arguments[@]}" \
+		-device $nic,bus=$bus,addr=0x10,netdev=f,romfile= -netdev user,id=f,restrict=on \
+		</dev/null >"$work/qemu" 2>&1 &
+	pid=$!
+	until grep -aqE "$pattern" "$log" 2>/dev/null; do
+		if [ $SECONDS -ge $end ] || ! kill -0 $pid 2>/dev/null ||
+			grep -aqE 'boot stopped|panic' "$log" 2>/dev/null; then
+			sleep 0.2
+			break
+		fi
+		sleep 0.1
+	done
+	kill $pid 2>/dev/null
+	wait $pid 2>/dev/null
+	if grep -aqE "$pattern" "$log" 2>/dev/null; then
+		passed=$((passed + 1))
+		echo "ok      $text"
+	else
+		failed=$((failed + 1))
+		echo "NOT OK  $text: wanted \"$pattern\""
+		tail -n 5 "$log" "$work/qemu" 2>/dev/null
+	fi
+	defaults
+}
+
+refused() { boot "refused: $1" "boot stopped: .*$2"; }
+change() { sed -i "s|^$1 = .*|$1 = $2|" "$work/config"; }
+
+defaults
+boot "q35 gets as far as its server" 'waiting for server one .*resolving'
+machine=pc bus=pci.0
+boot "i440fx gets as far as its server" 'waiting for server one .*resolving'
+cpu=qemu64,+svm,+npt
+boot "a CPU without 1 GiB pages" 'waiting for server one .*resolving'
+smp=3
+boot "two guest CPUs" 'cpu: 3 CPUs started'
+
+files=(config cmdline)
+refused "no kernel" 'fw_cfg has no file opt/org.annex/kernel'
+files=(kernel cmdline)
+refused "no configuration" 'fw_cfg has no file opt/org.annex/config'
+files=(kernel config)
+refused "no command line" 'fw_cfg has no file opt/org.annex/cmdline'
+head -c 100000 /dev/zero >"$work/kernel"
+refused "a kernel that is none" 'no bzImage'
+head -c 300 "$kernel" >"$work/kernel"
+refused "a kernel of 300 bytes" 'no bzImage: only 300 bytes'
+head -c 9000 "$kernel" >"$work/kernel"
+refused "a kernel cut short" 'cut short'
+printf '\x00\x02' | dd of="$work/kernel" bs=1 seek=$((0x206)) conv=notrunc status=none
+refused "a kernel of an older protocol" 'boot protocol 2.00; 2.12'
+printf '\x00\x00' | dd of="$work/kernel" bs=1 seek=$((0x236)) conv=notrunc status=none
+refused "a 32-bit kernel" 'XLF_KERNEL_64'
+printf 'console=ttyS0 swiotlb=force' >"$work/cmdline"
+refused "no movable_node" 'lacks .movable_node'
+printf 'console=ttyS0 movable_node swiotlb=32768,noforce' >"$work/cmdline"
+refused "no swiotlb=force" 'lacks .swiotlb=force'
+head -c 3000 /dev/zero | tr '\0' x >"$work/cmdline"
+refused "a command line of 3000 bytes" 'command line has 3000 bytes'
+files=(kernel config cmdline initrd)
+head -c 400M /dev/zero >"$work/initrd"
+refused "an initrd that is too large" 'no room for the initrd of 401 MiB'
+rm -f "$work/initrd"
+
+change far 10M
+refused "a wrong value" 'config line 1: far = 10M: must be a multiple of 16M'
+echo 'colour = red' >>"$work/config"
+refused "an unknown key" 'config line 8: colour = red: unknown key'
+sed -i '/^server/d' "$work/config"
+refused "no server" 'key server is missing'
+change pinned 500M
+refused "too little local memory" 'local memory is too small'
+change far 64G
+memory=1024 cpu=max,la57=off,phys-bits=36
+refused "no address space for the window" 'no room for a far window of 65536 MiB.*set a smaller .far'
+change pinned 32M
+refused "too little pinned memory" 'at least 64 MiB'
+
+change nic 00:11.0
+refused "no NIC there" '00:11.0: there is no device'
+change nic 00:00.0
+refused "another device there" '00:00.0: found 8086:29c0, not a modern-only'
+change nic 01:00.0
+refused "a NIC behind a bridge" 'must lie on the root bus'
+nic=virtio-net-pci,disable-legacy=off
+refused "a transitional NIC" 'found 1af4:1000, not a modern-only'
+nic=e1000
+refused "another card" 'found 8086:100e'
+
+smp=1
+refused "one CPU" 'one CPU only.*<vcpu>2'
+smp=4
+refused "three guest CPUs" '3 guest CPUs.*<vcpu>3'
+cpu=max,la57=off,svm=off
+refused "a CPU without SVM" 'lacks .*SVM'
+cpu=max,la57=off,npt=off
+refused "a CPU without nested paging" 'lacks .*nested'
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
