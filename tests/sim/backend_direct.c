@@ -1,118 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The fast backend: the session contract (fabric/session.h) without packets. A queue pair is a queue
- * of operations that execute in order after random delays. One that dies leaves its unexecuted WRITEs
- * behind; those may still execute, however late, until the server fences them at the next attach.
- */
-#include <stdio.h>
+/* The servers behind sessions without packets: slots, reboots, a second tenant, stale pages. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include "lib/plant.h"
-#include "sim/backend.h"
-#include "sim/random.h"
-
-#define OPS           128u
-#define GHOSTS        256u
-#define SLOTS_MAX     16u
-#define INDEX_MAX     32u
-#define PAGE          4096u
-#define NO_SLOT       0xffffffffu
-#define ADDRESS(slot) (0x7f0000000000ull + (uint64_t)(slot)*RPC_EXTENT_SIZE)
-
-enum kind {
-	OP_READ,
-	OP_WRITE,
-	OP_LEASE,
-	OP_RELEASE,
-};
-
-struct op {
-	enum kind kind;
-	bool executed;
-	bool abandoned;
-	bool failed; /* the server answers with an error */
-	uint32_t rkey;
-	uint32_t tag; /* or extent */
-	uint64_t address;
-	void *to;
-	uint64_t execute_at;
-	uint64_t done_at;
-	uint8_t *data; /* PAGE bytes of the op's slot in the data pool */
-};
-
-struct ghost {
-	bool used;
-	uint64_t address;
-	uint32_t rkey;
-	uint64_t execute_at;
-	uint8_t data[PAGE];
-};
-
-enum slot_owner {
-	SLOT_FREE,
-	SLOT_OURS,
-	SLOT_STRANGER,
-};
-
-struct slot {
-	enum slot_owner owner;
-	uint32_t index;
-	uint32_t rkey;
-};
-
-/* A page that shows older content for a while. */
-struct flicker {
-	bool on;
-	uint64_t until;
-	uint64_t offset;
-	uint8_t good[PAGE];
-	uint8_t old[PAGE];
-	bool have_old;
-};
-
-struct session {
-	struct backend *b;
-	struct session_config config;
-	const struct session_events *events;
-	void *context;
-	enum session_state state;
-	uint64_t since;
-	uint64_t retry_at;
-	uint32_t reconnects;
-	bool attached; /* has been once */
-	struct op op[OPS]; /* a ring */
-	uint32_t first, count;
-	uint64_t last_execute, last_done;
-	bool lease_asked[INDEX_MAX];
-	/* The server. */
-	bool up;
-	uint64_t up_at;
-	bool rebooted;
-	uint8_t *pool;
-	struct slot slot[SLOTS_MAX];
-	bool lost[INDEX_MAX];
-	uint32_t next_rkey;
-	uint64_t stranger_until;
-	struct flicker flicker;
-	struct ghost ghost[GHOSTS];
-};
-
-struct backend {
-	struct backend_config config;
-	struct random random;
-	uint64_t now;
-	uint64_t delay_max;
-	uint32_t die; /* chance per million operations that the queue pair dies with it */
-	uint8_t *data;
-	const char *broken;
-	struct backend_totals totals;
-	struct session session[4];
-};
+#include "sim/direct.h"
 
 const char *const backend_name = "direct";
 
-static struct slot *slot_at(struct session *s, uint64_t address, uint32_t rkey, uint64_t *offset)
+struct slot *direct_slot(struct session *s, uint64_t address, uint32_t rkey, uint64_t *offset)
 {
 	uint64_t slot = (address - ADDRESS(0)) / RPC_EXTENT_SIZE;
 
@@ -123,116 +19,6 @@ static struct slot *slot_at(struct session *s, uint64_t address, uint32_t rkey, 
 		return NULL;
 	*offset += slot * BACKEND_SLOT_PAGES * PAGE;
 	return &s->slot[slot];
-}
-
-static struct op *op_at(struct session *s, uint32_t i)
-{
-	return &s->op[(s->first + i) % OPS];
-}
-
-static uint64_t delay(struct backend *b)
-{
-	return random_between(&b->random, 500, b->delay_max);
-}
-
-static struct op *push(struct session *s, enum kind kind, uint64_t now)
-{
-	struct op *op = op_at(s, s->count);
-	uint8_t *data = op->data;
-
-	if (s->state != SESSION_READY || s->count == OPS)
-		return NULL;
-	s->last_execute = now + delay(s->b) > s->last_execute ? now + delay(s->b) : s->last_execute;
-	s->last_done = s->last_execute + delay(s->b) > s->last_done ? s->last_execute + delay(s->b)
-								    : s->last_done;
-	*op = (struct op){
-		.kind = kind, .data = data, .execute_at = s->last_execute, .done_at = s->last_done};
-	s->count++;
-	return op;
-}
-
-static unsigned outstanding(const struct session *s, enum kind kind)
-{
-	unsigned n = 0;
-
-	for (uint32_t i = 0; i < s->count; i++)
-		n += s->op[(s->first + i) % OPS].kind == kind;
-	return n;
-}
-
-unsigned session_reads_free(const struct session *s)
-{
-	return s->state == SESSION_READY ? SESSION_READS - outstanding(s, OP_READ) : 0;
-}
-
-unsigned session_writes_free(const struct session *s)
-{
-	return s->state == SESSION_READY ? SESSION_WRITES - outstanding(s, OP_WRITE) : 0;
-}
-
-bool session_read(
-	struct session *s, uint64_t address, uint32_t rkey, void *to, uint32_t tag, uint64_t now)
-{
-	struct op *op = session_reads_free(s) > 0 ? push(s, OP_READ, now) : NULL;
-
-	if (!op)
-		return false;
-	op->address = address;
-	op->rkey = rkey;
-	op->to = to;
-	op->tag = tag;
-	s->b->totals.reads++;
-	s->b->config.interleave(s->b->config.context);
-	return true;
-}
-
-bool session_write(struct session *s, uint64_t address, uint32_t rkey, const void *from,
-	uint32_t tag, uint64_t now)
-{
-	struct op *op;
-
-	s->b->config.interleave(s->b->config.context);
-	op = session_writes_free(s) > 0 ? push(s, OP_WRITE, now) : NULL;
-	if (!op)
-		return false;
-	op->address = address;
-	op->rkey = rkey;
-	op->tag = tag;
-	memcpy(op->data, from, PAGE);
-	s->b->totals.writes++;
-	s->b->config.interleave(s->b->config.context);
-	return true;
-}
-
-void session_abandon(struct session *s, uint32_t tag)
-{
-	for (uint32_t i = 0; i < s->count; i++) {
-		struct op *op = op_at(s, i);
-
-		if (op->kind == OP_READ && op->tag == tag && !op->abandoned)
-			op->abandoned = true;
-	}
-}
-
-bool session_lease(struct session *s, uint32_t index)
-{
-	struct op *op = index < INDEX_MAX ? push(s, OP_LEASE, s->b->now) : NULL;
-
-	if (!op)
-		return false;
-	op->tag = index;
-	s->lease_asked[index] = true;
-	return true;
-}
-
-bool session_release(struct session *s, uint32_t index)
-{
-	struct op *op = index < INDEX_MAX ? push(s, OP_RELEASE, s->b->now) : NULL;
-
-	if (!op)
-		return false;
-	op->tag = index;
-	return true;
 }
 
 static uint8_t *pool_at(struct session *s, uint64_t offset)
@@ -254,14 +40,14 @@ static void remember_old(struct session *s, uint64_t offset)
 	}
 }
 
-static void execute(struct session *s, struct op *op)
+void direct_execute(struct session *s, struct op *op)
 {
 	uint64_t offset;
 
 	op->executed = true;
 	if (op->kind >= OP_LEASE)
 		return;
-	if (!slot_at(s, op->address, op->rkey, &offset)) {
+	if (!direct_slot(s, op->address, op->rkey, &offset)) {
 		op->failed = true;
 		return;
 	}
@@ -273,13 +59,13 @@ static void execute(struct session *s, struct op *op)
 	}
 }
 
-static uint32_t slot_of(const struct session *s, uint32_t index)
+uint32_t direct_slot_of(const struct session *s, uint32_t index)
 {
 	for (uint32_t i = 0; i < s->b->config.slots; i++) {
 		if (s->slot[i].owner == SLOT_OURS && s->slot[i].index == index)
 			return i;
 	}
-	return NO_SLOT;
+	return DIRECT_NONE;
 }
 
 static void wipe(struct session *s, uint32_t slot)
@@ -288,46 +74,45 @@ static void wipe(struct session *s, uint32_t slot)
 		BACKEND_SLOT_PAGES * PAGE);
 }
 
-static void name(struct session *s, uint32_t index, uint32_t slot)
+void direct_name(struct session *s, uint32_t index, uint32_t slot)
 {
 	s->events->extent(s->context, s->config.server, index, RPC_EXTENT_HELD, ADDRESS(slot),
 		s->slot[slot].rkey);
 }
 
-static void answer_lease(struct session *s, uint32_t index)
+void direct_lease(struct session *s, uint32_t index)
 {
-	uint32_t slot = slot_of(s, index);
+	uint32_t slot = direct_slot_of(s, index);
 
-	s->lease_asked[index] = false;
 	if (s->lost[index]) {
 		s->events->lease_refused(s->context, s->config.server, index, RPC_ERROR_LOST);
 		return;
 	}
-	for (uint32_t i = 0; slot == NO_SLOT && i < s->b->config.slots; i++) {
+	for (uint32_t i = 0; slot == DIRECT_NONE && i < s->b->config.slots; i++) {
 		if (s->slot[i].owner != SLOT_FREE)
 			continue;
 		slot = i;
 		s->slot[i] = (struct slot){SLOT_OURS, index, ++s->next_rkey};
 	}
-	if (slot == NO_SLOT)
+	if (slot == DIRECT_NONE)
 		s->events->lease_refused(s->context, s->config.server, index, RPC_ERROR_POOL);
 	else
-		name(s, index, slot);
+		direct_name(s, index, slot);
 }
 
-static void answer_release(struct session *s, uint32_t index)
+void direct_release(struct session *s, uint32_t index)
 {
-	uint32_t slot = slot_of(s, index);
+	uint32_t slot = direct_slot_of(s, index);
 
 	s->lost[index] = false;
-	if (slot != NO_SLOT) {
+	if (slot != DIRECT_NONE) {
 		wipe(s, slot);
 		s->slot[slot].owner = SLOT_FREE;
 	}
 	s->events->released(s->context, s->config.server, index);
 }
 
-static void haunt(struct session *s, const struct op *op, uint64_t now)
+void direct_haunt(struct session *s, const struct op *op, uint64_t now)
 {
 	for (unsigned i = 0; i < GHOSTS; i++) {
 		struct ghost *g = &s->ghost[i];
@@ -343,36 +128,7 @@ static void haunt(struct session *s, const struct op *op, uint64_t now)
 	}
 }
 
-/* The queue pair dies: what was outstanding is lost; its WRITEs may still execute later. */
-static void die(struct session *s, uint64_t now, bool silently)
-{
-	struct backend *b = s->b;
-
-	if (s->state != SESSION_READY)
-		return;
-	s->state = SESSION_AWAY;
-	s->since = now;
-	s->retry_at = now + random_between(&b->random, 20000, 20000000);
-	b->totals.queue_pairs_lost++;
-	for (; s->count > 0; s->first = (s->first + 1) % OPS, s->count--) {
-		struct op *op = op_at(s, 0);
-
-		if (op->kind == OP_WRITE && !op->executed && !silently)
-			haunt(s, op, now);
-		/* Some of the answer's packets may have come. */
-		if (op->kind == OP_READ && !op->abandoned && op->executed && !op->failed)
-			memcpy(op->to, op->data, PAGE / 4 * random_below(&b->random, 4));
-		if (op->kind == OP_WRITE)
-			s->events->write_done(
-				s->context, s->config.server, op->tag, SESSION_LOST, now);
-		else if (op->kind == OP_READ && !op->abandoned)
-			s->events->read_done(
-				s->context, s->config.server, op->tag, SESSION_LOST, now);
-	}
-	s->events->lost(s->context, s->config.server, now);
-}
-
-static void fence(struct session *s)
+void direct_fence(struct session *s)
 {
 	if (planted(PLANT_NO_FENCE))
 		return;
@@ -382,87 +138,11 @@ static void fence(struct session *s)
 	}
 }
 
-static void attach(struct session *s, uint64_t now)
-{
-	fence(s);
-	s->state = SESSION_READY;
-	s->reconnects += s->attached;
-	s->attached = true;
-	s->since = now;
-	s->last_execute = s->last_done = now;
-	for (uint32_t index = 0; index < INDEX_MAX; index++) {
-		uint32_t slot = slot_of(s, index);
-
-		if (s->lost[index])
-			s->events->extent(
-				s->context, s->config.server, index, RPC_EXTENT_LOST, 0, 0);
-		else if (slot != NO_SLOT)
-			name(s, index, slot);
-	}
-	s->events->ready(s->context, s->config.server, now);
-	for (uint32_t index = 0; index < INDEX_MAX; index++) {
-		if (s->lease_asked[index])
-			session_lease(s, index);
-	}
-}
-
-/* False: the queue pair died of it. */
-static bool complete(struct session *s, struct op *op, uint64_t now)
-{
-	struct op o = *op;
-
-	if (o.failed || random_below(&s->b->random, 1000000) < s->b->die) {
-		die(s, now, false);
-		return false;
-	}
-	s->first = (s->first + 1) % OPS;
-	s->count--;
-	switch (o.kind) {
-	case OP_READ:
-		if (!o.abandoned && random_chance(&s->b->random, 2)) {
-			memset(o.to, 0xee, PAGE / 2);
-			s->events->read_done(
-				s->context, s->config.server, o.tag, SESSION_BROKEN, now);
-			break;
-		}
-		if (!o.abandoned || planted(PLANT_ABANDONED_READ))
-			memcpy(o.to, o.data, PAGE);
-		if (!o.abandoned)
-			s->events->read_done(s->context, s->config.server, o.tag, SESSION_OK, now);
-		break;
-	case OP_WRITE:
-		s->events->write_done(s->context, s->config.server, o.tag, SESSION_OK, now);
-		break;
-	case OP_LEASE:
-		answer_lease(s, o.tag);
-		break;
-	case OP_RELEASE:
-		answer_release(s, o.tag);
-		break;
-	}
-	return true;
-}
-
-static void turn(struct session *s, uint64_t now)
-{
-	if (s->state != SESSION_READY) {
-		if (s->up && s->retry_at <= now)
-			attach(s, now);
-		return;
-	}
-	while (s->count > 0 && s->state == SESSION_READY) {
-		struct op *op = op_at(s, 0);
-
-		if (!op->executed || op->done_at > now || !complete(s, op, now))
-			return;
-	}
-}
-
 void backend_receive(struct backend *b, uint64_t now)
 {
 	b->now = now;
 	for (unsigned i = 0; i < b->config.servers; i++)
-		turn(&b->session[i], now);
+		session_turn(&b->session[i], now);
 }
 
 void backend_turn(struct backend *b, uint64_t now)
@@ -526,18 +206,18 @@ static void server_advance(struct session *s, uint64_t now)
 		if (!g->used || g->execute_at > now)
 			continue;
 		g->used = false;
-		if (slot_at(s, g->address, g->rkey, &offset)) {
+		if (direct_slot(s, g->address, g->rkey, &offset)) {
 			s->b->totals.late++;
 			remember_old(s, offset);
 			memcpy(pool_at(s, offset), g->data, PAGE);
 		}
 	}
 	for (uint32_t i = 0; s->state == SESSION_READY && i < s->count; i++) {
-		if (op_at(s, i)->executed)
+		if (session_op(s, i)->executed)
 			continue;
-		if (op_at(s, i)->execute_at > now)
+		if (session_op(s, i)->execute_at > now)
 			break;
-		execute(s, op_at(s, i));
+		direct_execute(s, session_op(s, i));
 	}
 }
 
@@ -598,7 +278,7 @@ static void server_down(struct session *s, uint64_t now, bool reboot)
 		for (uint32_t i = 0; i < b->config.slots; i++)
 			s->slot[i].rkey = ++s->next_rkey;
 	}
-	die(s, now, true);
+	session_die(s, now, true);
 }
 
 void backend_chaos(struct backend *b, uint64_t now, bool reboots)
@@ -632,7 +312,7 @@ void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 			stranger(s, true, now);
 		break;
 	default:
-		die(s, now, false);
+		session_die(s, now, false);
 		break;
 	}
 }
@@ -675,31 +355,6 @@ struct session *session_open(struct fabric *fabric, const struct session_config 
 	s->config = *config;
 	s->state = SESSION_IDLE;
 	return s;
-}
-
-void session_listen(struct session *s, const struct session_events *events, void *context)
-{
-	s->events = events;
-	s->context = context;
-}
-
-void session_reconnect(struct session *s, uint64_t now)
-{
-	die(s, now, false);
-}
-
-void session_info(const struct session *s, struct session_info *info)
-{
-	*info = (struct session_info){.state = s->state,
-		.reached = s->state,
-		.since = s->since,
-		.reconnects = s->reconnects,
-		.mtu = 4096};
-}
-
-const char *session_state_name(enum session_state state)
-{
-	return state == SESSION_READY ? "ready" : "away";
 }
 
 struct session *backend_session(struct backend *b, unsigned server)

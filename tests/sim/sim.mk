@@ -8,7 +8,9 @@ SIM_CFLAGS := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g $(SANITIZE) -Itests/sim/plan
 SIM_COMMON := $(wildcard vmm/far/*.c) vmm/slat/shootdown.c vmm/virt/fake/fake.c tests/sim/guest.c \
 	tests/sim/world.c tests/sim/main.c vmm/lib/text.c vmm/lib/event.c vmm/lib/histogram.c \
 	vmm/lib/crc.c tests/host/host.c
-SIM_DIRECT := $(SIM_COMMON) tests/sim/backend_direct.c
+SIM_DIRECT := $(SIM_COMMON) tests/sim/backend_direct.c tests/sim/session_direct.c
+SIM_FULL := $(SIM_COMMON) $(wildcard vmm/fabric/*.c) $(MEMSERVER_POLICY) tests/sim/backend_full.c \
+	tests/sim/network.c $(wildcard tests/sim/responder*.c)
 
 sim_objects = $(patsubst %.c,$(BUILD)/simulation/%.o,$(1))
 
@@ -19,4 +21,7 @@ $(BUILD)/simulation/%.o: %.c
 $(BUILD)/sim-direct: $(call sim_objects,$(SIM_DIRECT))
 	$(Q)$(CC) $(SIM_CFLAGS) -o $@ $^
 
--include $(patsubst %.o,%.d,$(call sim_objects,$(SIM_DIRECT)))
+$(BUILD)/sim: $(call sim_objects,$(SIM_FULL))
+	$(Q)$(CC) $(SIM_CFLAGS) -o $@ $^
+
+-include $(patsubst %.o,%.d,$(call sim_objects,$(SIM_DIRECT) $(SIM_FULL)))

@@ -248,10 +248,14 @@ static uint64_t audit(struct sim *s)
 		last = s->audited;
 		if (s->now - calm > STUCK_NS) {
 			struct far_stall stall;
+			struct session_info info;
 
 			far_stall(s->far, &stall);
-			sim_fail("no progress for 60 s without faults; stalled: %s",
-				stall.stalled ? stall.reason : "no");
+			session_info(backend_session(s->backend, stall.server), &info);
+			sim_fail("no progress for 60 s without faults; stalled: %s; server %u: %s: "
+				 "%s",
+				stall.stalled ? stall.reason : "no", stall.server,
+				session_state_name(info.state), info.text);
 		}
 	}
 	far_verify(s->far);

@@ -131,6 +131,30 @@ static void unblock(struct far *far)
 	far->unblock = far->list[LIST_BLOCKED].count;
 }
 
+void extent_away(struct far *far, unsigned server)
+{
+	for (uint32_t i = server; i < far->extents; i += far->servers) {
+		struct extent *e = &far->extent[i];
+
+		if (extent_held(e))
+			set_state(far, e, EXTENT_ABSENT);
+	}
+}
+
+/* An attach can fail after it has named extents: the next one names all anew. */
+static void new_attempt(struct far *far, unsigned server)
+{
+	struct far_server *s = &far->server[server];
+	struct session_info info;
+
+	if (s->ready)
+		return;
+	session_info(s->session, &info);
+	if (info.reconnects != s->attempt)
+		extent_away(far, server);
+	s->attempt = info.reconnects;
+}
+
 void extent_named(void *context, unsigned server, uint32_t index, uint32_t state, uint64_t address,
 	uint32_t rkey)
 {
@@ -139,7 +163,11 @@ void extent_named(void *context, unsigned server, uint32_t index, uint32_t state
 
 	if (!ours(far, server, index))
 		return;
+	new_attempt(far, server);
 	e = &far->extent[index];
+	/* The session repeats a RELEASE until it is answered: named meanwhile is not held. */
+	if (e->state == EXTENT_RELEASING)
+		return;
 	if (state != RPC_EXTENT_HELD) {
 		lose(far, server, index);
 		set_state(far, e, EXTENT_LOST);
@@ -195,25 +223,16 @@ void extent_released(void *context, unsigned server, uint32_t index)
 		want(far, e);
 }
 
-void extent_away(struct far *far, unsigned server)
-{
-	for (uint32_t i = server; i < far->extents; i += far->servers) {
-		struct extent *e = &far->extent[i];
-
-		if (extent_held(e))
-			set_state(far, e, EXTENT_ABSENT);
-	}
-}
-
 void extent_back(struct far *far, unsigned server)
 {
+	new_attempt(far, server);
+	far->server[server].ready = true;
+	far->server[server].refusing = false;
 	for (uint32_t i = server; i < far->extents; i += far->servers) {
 		struct extent *e = &far->extent[i];
 
 		if (e->state == EXTENT_ABSENT) {
 			lose(far, server, i);
-			set_state(far, e, EXTENT_NONE);
-		} else if (e->state == EXTENT_RELEASING) {
 			set_state(far, e, EXTENT_NONE);
 		}
 		if (e->used > 0)

@@ -44,7 +44,7 @@ void extent_released(void *context, unsigned server, uint32_t index);
 /* The server's queue pair died: nothing is held for certain. */
 void extent_away(struct far *far, unsigned server);
 
-/* The server has named all it holds: what it has not named is lost. */
+/* The server is ready and has named all it holds: what it has not named is lost. */
 void extent_back(struct far *far, unsigned server);
 
 /* Pages with content that this server stands behind. */

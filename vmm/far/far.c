@@ -268,8 +268,6 @@ static void ready(void *context, unsigned server, uint64_t now)
 
 	if (server >= far->servers)
 		return;
-	far->server[server].ready = true;
-	far->server[server].refusing = false;
 	extent_back(far, server);
 	event_record(EVENT_SESSION, server, SESSION_READY);
 }

@@ -77,6 +77,24 @@ void pcache_append(struct far *far, enum list_id list, uint32_t frame)
 	l->count++;
 }
 
+/* The frame used last is the one that the CPU's caches still hold. */
+static void prepend(struct far *far, enum list_id list, uint32_t frame)
+{
+	struct list *l = &far->list[list];
+	struct frame *f = &far->frame[frame];
+
+	check(f->list == LIST_NONE);
+	f->list = list & 15;
+	f->prev = ENGINE_NONE;
+	f->next = l->head;
+	if (l->head == ENGINE_NONE)
+		l->tail = frame;
+	else
+		far->frame[l->head].prev = frame;
+	l->head = frame;
+	l->count++;
+}
+
 void pcache_unlink(struct far *far, uint32_t frame)
 {
 	struct frame *f = &far->frame[frame];
@@ -128,7 +146,7 @@ void pcache_free(struct far *far, uint32_t frame)
 	f->dirty = 0;
 	f->zero = 0;
 	f->waiters = 0;
-	pcache_append(far, LIST_FREE, frame);
+	prepend(far, LIST_FREE, frame);
 }
 
 /* So that CLOCK finds the region; the engine sets it because a CPU may have the upper entry cached. */
