@@ -18,6 +18,7 @@ struct backend_config {
 	uint64_t seed;
 	unsigned servers;
 	uint32_t extents; /* of the far window, all servers together */
+	uint32_t pages; /* of each extent that the guest writes, from its start */
 	uint32_t slots; /* of each server's pool */
 	bool overcommit;
 	/* Called at points inside the engine's turns: other CPUs do something there. */

@@ -286,13 +286,14 @@ void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 	struct session *s = &b->session[random_below(&b->random, b->config.servers)];
 
 	b->totals.faults++;
-	switch (random_below(&b->random, 9)) {
+	flicker_on(s, now);
+	switch (random_below(&b->random, 8)) {
 	case 0:
 		b->delay_max = random_between(&b->random, 1000, 30000);
 		b->die = 0;
 		break;
 	case 1:
-		b->delay_max = random_between(&b->random, 10000, 3000000);
+		b->delay_max = random_between(&b->random, 10000, 30000000);
 		break;
 	case 2:
 		b->die = random_below(&b->random, 20000);
@@ -305,9 +306,6 @@ void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 		server_down(s, now, reboots && random_chance(&b->random, 300));
 		break;
 	case 5:
-		flicker_on(s, now);
-		break;
-	case 6:
 		if (!s->stranger_until && s->up)
 			stranger(s, true, now);
 		break;

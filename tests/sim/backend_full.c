@@ -13,6 +13,7 @@
 #define TENANT      0x1122334455667788ull
 #define ADDRESS     0x0a000001u
 #define BUDGET      32u
+#define FLICKERS    16u
 
 /* A page that shows older content for a while. */
 struct flicker {
@@ -32,7 +33,9 @@ struct server {
 	bool rebooted;
 	uint64_t start_at; /* 0: runs */
 	uint64_t cable_at; /* 0: in */
-	struct flicker flicker;
+	uint64_t reconnect_at; /* 0: no */
+	uint64_t reconnect_writes; /* or when the fabric has sent so many WRITEs */
+	struct flicker flicker[FLICKERS];
 };
 
 struct backend {
@@ -190,9 +193,8 @@ static uint8_t *content(const struct server *s, uint32_t index, uint64_t offset)
 }
 
 /* Unless it was written meanwhile, the page shows its true content again. */
-static void flicker_off(struct server *s)
+static void flicker_off(struct server *s, struct flicker *f)
 {
-	struct flicker *f = &s->flicker;
 	uint8_t *page = f->on ? content(s, f->index, f->offset) : NULL;
 
 	if (page && !memcmp(page, f->old, PAGE))
@@ -202,9 +204,8 @@ static void flicker_off(struct server *s)
 }
 
 /* Keeps a page's content; at a later call, if it has changed, shows it again for a while. */
-static void flicker(struct backend *b, struct server *s, uint64_t now)
+static void flicker(struct backend *b, struct server *s, struct flicker *f, uint64_t now)
 {
-	struct flicker *f = &s->flicker;
 	uint8_t *page;
 
 	if (f->on)
@@ -217,16 +218,22 @@ static void flicker(struct backend *b, struct server *s, uint64_t now)
 		memcpy(f->good, page, PAGE);
 		memcpy(page, f->old, PAGE);
 		f->on = true;
-		f->until = now + random_between(&b->random, 100000, 20000000);
+		f->until = now + random_between(&b->random, 1000000, 60000000);
 		return;
 	}
 	f->index = random_below(&b->random, b->config.extents);
-	f->offset = (uint64_t)random_below(&b->random, BACKEND_SLOT_PAGES) * PAGE;
+	f->offset = (uint64_t)random_below(&b->random, b->config.pages) % BACKEND_SLOT_PAGES * PAGE;
 	page = content(s, f->index, f->offset);
 	if (page) {
 		memcpy(f->old, page, PAGE);
 		f->have_old = true;
 	}
+}
+
+static void still(struct server *s)
+{
+	for (unsigned i = 0; i < FLICKERS; i++)
+		flicker_off(s, &s->flicker[i]);
 }
 
 static void server_advance(struct backend *b, struct server *s, uint64_t now)
@@ -240,8 +247,20 @@ static void server_advance(struct backend *b, struct server *s, uint64_t now)
 		s->cable_at = 0;
 		network_cable(b->network, s->port, true);
 	}
-	if (s->flicker.on && s->flicker.until <= now)
-		flicker_off(s);
+	for (unsigned i = 0; i < FLICKERS; i++) {
+		if (s->flicker[i].on && s->flicker[i].until <= now)
+			flicker_off(s, &s->flicker[i]);
+	}
+	if (s->reconnect_at && (s->reconnect_at <= now ||
+				       fabric_counters(b->fabric)->writes >= s->reconnect_writes)) {
+		s->reconnect_at = 0;
+		session_reconnect(s->session, now);
+		/* The server does not hear that the old queue pair has ended. */
+		b->faults = calm;
+		b->faults.cut_out = true;
+		b->faults_until = now + 60000000;
+		network_set_faults(b->network, &b->faults);
+	}
 	responder_advance(s->responder, now);
 }
 
@@ -276,15 +295,19 @@ uint64_t backend_next(const struct backend *b)
 			next = earlier(next, s->start_at);
 		if (s->cable_at)
 			next = earlier(next, s->cable_at);
-		if (s->flicker.on)
-			next = earlier(next, s->flicker.until);
+		if (s->reconnect_at)
+			next = earlier(next, s->reconnect_at);
+		for (unsigned k = 0; k < FLICKERS; k++) {
+			if (s->flicker[k].on)
+				next = earlier(next, s->flicker[k].until);
+		}
 	}
 	return next;
 }
 
 static void server_down(struct backend *b, struct server *s, uint64_t now, bool reboot)
 {
-	flicker_off(s);
+	still(s);
 	if (s->start_at)
 		return;
 	s->start_at = now + random_between(&b->random, 1000000, 3000000000);
@@ -313,7 +336,7 @@ static void network_chaos(struct backend *b, uint64_t now)
 
 	switch (random_below(r, 9)) {
 	case 0:
-		f->delay_max = random_between(r, 2000, 3000000);
+		f->delay_max = random_between(r, 2000, 30000000);
 		break;
 	case 1:
 		f->loss_in = f->loss_out = random_below(r, 60000);
@@ -349,6 +372,17 @@ static void network_chaos(struct backend *b, uint64_t now)
 	network_set_faults(b->network, f);
 }
 
+/* Much is under way, and arrives only after the queue pair was given up and made anew. */
+static void late_writes(struct backend *b, struct server *s, uint64_t now)
+{
+	b->faults.late = 300000;
+	b->faults.late_max = 200000000;
+	s->reconnect_at = now + 20000000;
+	s->reconnect_writes = fabric_counters(b->fabric)->writes + 2 + random_below(&b->random, 8);
+	b->faults_until = s->reconnect_at + 1;
+	network_set_faults(b->network, &b->faults);
+}
+
 void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 {
 	struct server *s = &b->server[random_below(&b->random, b->config.servers)];
@@ -363,12 +397,14 @@ void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 		pull_cable(b, s, now);
 	} else if (what < 15) {
 		session_reconnect(s->session, now);
-	} else if (what < 17) {
+	} else if (what < 18) {
+		late_writes(b, s, now);
+	} else {
 		if (responder_running(s->responder) && responder_stranger(s->responder) < 0)
 			b->broken = "a second tenant found foreign bytes in its extent";
-	} else {
-		flicker(b, s, now);
 	}
+	for (unsigned i = 0; i < FLICKERS; i++)
+		flicker(b, s, &s->flicker[i], now);
 }
 
 void backend_calm(struct backend *b, uint64_t now)
@@ -379,7 +415,7 @@ void backend_calm(struct backend *b, uint64_t now)
 	for (unsigned i = 0; i < b->config.servers; i++) {
 		struct server *s = &b->server[i];
 
-		flicker_off(s);
+		still(s);
 		s->start_at = s->start_at ? now : 0;
 		s->cable_at = s->cable_at ? now : 0;
 	}
@@ -405,7 +441,10 @@ void backend_totals(const struct backend *b, struct backend_totals *totals)
 	totals->writes = f->writes;
 	totals->queue_pairs_lost = f->queue_pairs_lost;
 	totals->frames = n->delivered;
-	totals->late = n->late;
-	for (unsigned i = 0; i < b->config.servers; i++)
-		totals->fenced += responder_counters(b->server[i].responder)->fenced;
+	for (unsigned i = 0; i < b->config.servers; i++) {
+		const struct responder_counters *r = responder_counters(b->server[i].responder);
+
+		totals->fenced += r->fenced;
+		totals->late += r->executed_late;
+	}
 }

@@ -41,7 +41,7 @@ struct options {
 };
 
 struct totals {
-	uint64_t events, worlds, stopped, instructions;
+	uint64_t events, worlds, stopped, instructions, accesses, stale[2];
 	struct far_counters far;
 	struct backend_totals backend;
 };
@@ -75,6 +75,9 @@ static void account(const struct sim *s)
 	add(&totals.far, far_counters(s->far), sizeof(totals.far));
 	add(&totals.backend, &b, sizeof(b));
 	totals.worlds++;
+	totals.accesses += s->accesses;
+	totals.stale[0] += s->stale[0];
+	totals.stale[1] += s->stale[1];
 	for (unsigned i = 0; i < s->cpus; i++)
 		totals.instructions += s->vcpu[i].instructions;
 }
@@ -107,8 +110,8 @@ static void report(const struct options *o)
 	fprintf(stderr, "  %u vCPUs, %u frames, %u pages used, %u servers, %s; fault planted: %s\n",
 		sim->cpus, sim->frames, sim->work, sim->servers, sim->format->name,
 		plant_names[plant_active]);
-	fprintf(stderr, "  again: make sim SEED=%llu EVENTS=%llu\n", (unsigned long long)sim->seed,
-		(unsigned long long)o->events);
+	fprintf(stderr, "  again: make sim WORLD=%s SEED=%llu EVENTS=%llu\n", backend_name,
+		(unsigned long long)sim->seed, (unsigned long long)o->events);
 	if (!o->verbose)
 		return;
 	for (unsigned i = 0; i < count; i++)
@@ -171,12 +174,15 @@ static void summary(const struct options *o)
 		backend_name, (unsigned long long)(o->last - o->first + 1),
 		(unsigned long long)totals.events, (unsigned long long)totals.worlds,
 		(unsigned long long)totals.stopped);
-	printf("  %llu instructions, %llu zero fills, %llu victim hits, %llu remote fills, "
+	printf("  %llu instructions, %llu accesses (stale translations: %llu reads, %llu writes)\n",
+		(unsigned long long)totals.instructions, (unsigned long long)totals.accesses,
+		(unsigned long long)totals.stale[0], (unsigned long long)totals.stale[1]);
+	printf("  %llu zero fills, %llu victim hits, %llu remote fills, "
 	       "%llu evictions in %llu batches, %llu cleanings, %llu waits\n",
-		(unsigned long long)totals.instructions, (unsigned long long)f->zero_fills,
-		(unsigned long long)f->victim_hits, (unsigned long long)f->remote_fills,
-		(unsigned long long)f->evictions, (unsigned long long)f->batches,
-		(unsigned long long)f->cleanings, (unsigned long long)f->fault_waits);
+		(unsigned long long)f->zero_fills, (unsigned long long)f->victim_hits,
+		(unsigned long long)f->remote_fills, (unsigned long long)f->evictions,
+		(unsigned long long)f->batches, (unsigned long long)f->cleanings,
+		(unsigned long long)f->fault_waits);
 	printf("  %llu write-backs (%llu again, %llu stale acks), %llu zero pages, %llu leases, "
 	       "%llu refused, %llu released, %llu corrupt fills, %llu abandoned, %llu stalls\n",
 		(unsigned long long)f->writebacks, (unsigned long long)f->writeback_retries,

@@ -16,6 +16,7 @@
 #define SIM_RECENT   64u
 #define SIM_EXTENTS  6u
 #define SIM_WORK_MAX (SIM_EXTENTS * BACKEND_SLOT_PAGES)
+#define SIM_EVICTED  64u
 #define SIM_HPA      0x240000000ull
 
 enum vcpu_state {
@@ -39,6 +40,7 @@ struct vcpu {
 	bool flush;
 	uint64_t epoch;
 	bool kicked;
+	uint32_t kick_chance; /* per mille of its steps in the guest */
 	uint64_t idle_until;
 	/* The instruction: all its accesses must succeed in one go. */
 	struct access access[SIM_ACCESSES];
@@ -47,6 +49,8 @@ struct vcpu {
 	uint32_t recent[SIM_RECENT];
 	uint32_t recents;
 	uint64_t instructions;
+	uint32_t drawn; /* a page that its next instructions use, while drawn_left > 0 */
+	unsigned drawn_left;
 };
 
 struct sim {
@@ -75,9 +79,15 @@ struct sim {
 	uint32_t work; /* pages it uses */
 	uint32_t base, span; /* of the present phase */
 	uint32_t writes; /* per mille */
+	uint32_t fresh; /* per mille of accesses that read a page nobody has written */
+	uint32_t wipe, wiped; /* the extent being zeroed page by page, and how many are */
+	uint32_t avoided; /* phases for which it is left alone then */
 	bool audit; /* the guest only reads, page after page */
 	uint32_t audited;
 	unsigned depth; /* inside an engine's turn */
+	uint32_t evicted[SIM_EVICTED]; /* pages unmapped last: touched again more often */
+	uint32_t evictions;
+	uint64_t accesses, stale[2]; /* reads, writes through translations that are no more */
 };
 
 /* The simulation found something wrong: does not return. */
@@ -86,6 +96,8 @@ _Noreturn void sim_fail(const char *format, ...) __attribute__((format(printf, 1
 /* guest.c: the vCPUs. */
 void guest_start(struct sim *s);
 void guest_step(struct sim *s, unsigned cpu);
+/* Some steps of any vCPUs, from inside an engine's turn. */
+void guest_interleave(void *context);
 void guest_kick(void *context, unsigned cpu);
 void guest_phase(struct sim *s);
 uint32_t guest_page(const struct sim *s, uint32_t work);

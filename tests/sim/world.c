@@ -9,25 +9,14 @@
 #include "far/page.h"
 #include "sim/sim.h"
 
-#define TIME_STEP    600u /* ns, most between two events */
+#define TIME_STEP    4000u /* ns, most between two events */
 #define SKIP_MAX     200000000ull /* most that idle time is skipped at once */
-#define CHAOS_EVERY  1500u
-#define PHASE_EVERY  2500u
+#define CHAOS_EVERY  3000u
+#define PHASE_EVERY  8000u
 #define VERIFY_EVERY 5000u
 #define STUCK_NS     60000000000ull /* without a fault's end in calm weather */
 #define FULL_NS      3000000000ull /* of a stall for a full pool: the world ends */
 #define FAR_BASE     0x4000000000ull
-
-static void interleave(void *context)
-{
-	struct sim *s = context;
-
-	if (s->depth++ == 0) {
-		for (unsigned i = random_below(&s->random, 4); i > 0; i--)
-			guest_step(s, random_below(&s->random, s->cpus));
-	}
-	s->depth--;
-}
 
 static void start_cpus(struct sim *s)
 {
@@ -96,14 +85,19 @@ void world_start(struct sim *s)
 	s->overcommit = per_server > 1 && random_chance(r, 60);
 	s->reboots = random_chance(r, 200);
 	s->work = random_below(r, 4 * s->frames) + s->frames / 2;
+	if (s->reboots && random_chance(r, 500))
+		s->work = s->frames - random_below(r, s->frames / 4);
 	if (s->work > s->extents * BACKEND_SLOT_PAGES)
 		s->work = s->extents * BACKEND_SLOT_PAGES;
+	if (random_chance(r, 700) && s->work > s->extents * BACKEND_SLOT_PAGES / 2)
+		s->work -= s->work / 4;
 	s->backend = backend_new(&(struct backend_config){.seed = random_next(r),
 		.servers = s->servers,
 		.extents = s->extents,
+		.pages = s->work / s->extents + 1,
 		.slots = s->overcommit ? per_server - 1 : per_server + random_below(r, 2),
 		.overcommit = s->overcommit,
-		.interleave = interleave,
+		.interleave = guest_interleave,
 		.context = s});
 	start_memory(s);
 	start_cpus(s);
