@@ -8,24 +8,24 @@
 #ifndef ANNEX_CONFIG_H
 #define ANNEX_CONFIG_H
 
-#define CONFIG_FILE_KERNEL  "opt/org.annex/kernel"  /* stock bzImage */
-#define CONFIG_FILE_INITRD  "opt/org.annex/initrd"  /* optional */
+#define CONFIG_FILE_KERNEL  "opt/org.annex/kernel" /* stock bzImage */
+#define CONFIG_FILE_INITRD  "opt/org.annex/initrd" /* optional */
 #define CONFIG_FILE_CMDLINE "opt/org.annex/cmdline" /* of the guest's kernel */
 #define CONFIG_FILE_CONFIG  "opt/org.annex/config"
 
 #define CONFIG_SERVERS  4
 #define CONFIG_NAME_MAX 32
 
-#define CONFIG_KEY_FAR     "far"     /* SIZE of the far window, multiple of 16M; required */
-#define CONFIG_KEY_PINNED  "pinned"  /* SIZE of the guest's pinned memory; required */
-#define CONFIG_KEY_NIC     "nic"     /* fabric NIC's PCI address, BB:DD.F; required */
+#define CONFIG_KEY_FAR     "far" /* SIZE of the far window, multiple of 16M; required */
+#define CONFIG_KEY_PINNED  "pinned" /* SIZE of the guest's pinned memory; required */
+#define CONFIG_KEY_NIC     "nic" /* fabric NIC's PCI address, BB:DD.F; required */
 #define CONFIG_KEY_ADDRESS "address" /* our A.B.C.D/PREFIX on the fabric; required */
 #define CONFIG_KEY_GATEWAY "gateway" /* A.B.C.D, when a server is not on-link */
-#define CONFIG_KEY_SERVER  "server"  /* NAME A.B.C.D[:PORT]; at least one */
-#define CONFIG_KEY_TENANT  "tenant"  /* 16 hexadecimal digits; required */
-#define CONFIG_KEY_DOMAIN  "domain"  /* UUID of the libvirt domain; required */
-#define CONFIG_KEY_MTU     "mtu"     /* link MTU, 1500..9216; default: what the NIC says, else 1500 */
-#define CONFIG_KEY_LOG     "log"     /* error, warning, info (default) or debug */
-#define CONFIG_KEY_PCACHE  "pcache"  /* SIZE cap of the page cache; default: all other local memory */
+#define CONFIG_KEY_SERVER  "server" /* NAME A.B.C.D[:PORT]; at least one */
+#define CONFIG_KEY_TENANT  "tenant" /* 16 hexadecimal digits; required */
+#define CONFIG_KEY_DOMAIN  "domain" /* UUID of the libvirt domain; required */
+#define CONFIG_KEY_MTU     "mtu" /* link MTU, 1500..9216; default: what the NIC says, else 1500 */
+#define CONFIG_KEY_LOG     "log" /* error, warning, info (default) or debug */
+#define CONFIG_KEY_PCACHE  "pcache" /* SIZE cap of the page cache; default: all other local memory */
 
 #endif

@@ -39,7 +39,7 @@ struct rpc_hello {
 struct rpc_welcome {
 	be32 magic;
 	be16 version; /* the one both will use */
-	be16 reads;   /* READs the server takes at once */
+	be16 reads; /* READs the server takes at once */
 };
 
 /* Private data of the server's rejection: code is an enum rpc_error. */
@@ -56,21 +56,21 @@ enum rpc_type {
 	RPC_RELEASE = 4,
 	RPC_PING = 5,
 	RPC_ANSWER = 0x8000, /* or-ed to the request's type */
-	RPC_ERROR = 0xffff,  /* answer to any request */
+	RPC_ERROR = 0xffff, /* answer to any request */
 };
 
 struct rpc_header {
 	be32 magic;
 	be16 version;
 	be16 type;
-	be32 id;     /* of the request; repeated in its answer */
+	be32 id; /* of the request; repeated in its answer */
 	be32 length; /* of the body behind this header, in bytes */
 	be64 counter; /* per direction and queue pair, from 1 */
 	uint8_t hmac[32]; /* zero until the handshake exists */
 };
 
 enum rpc_attach_mode {
-	RPC_ATTACH_FRESH = 1,  /* the VMM has just booted: all older sessions of the tenant end */
+	RPC_ATTACH_FRESH = 1, /* the VMM has just booted: all older sessions of the tenant end */
 	RPC_ATTACH_RESUME = 2, /* the same session on a new queue pair */
 };
 
@@ -90,7 +90,7 @@ struct rpc_attached {
 	be32 extents_held; /* how many LIST will name */
 	be32 zero;
 	be64 pool_free; /* bytes, for the operator */
-	be64 quota;     /* bytes, 0 = none */
+	be64 quota; /* bytes, 0 = none */
 	be64 seal_address; /* 16 bytes, or 0: this server keeps no seal */
 	be32 seal_rkey;
 	be32 zero2;
@@ -117,7 +117,7 @@ struct rpc_list {
 
 struct rpc_listed {
 	be32 count; /* entries behind this */
-	be32 next;  /* first of the next LIST, or RPC_LIST_END */
+	be32 next; /* first of the next LIST, or RPC_LIST_END */
 	struct rpc_extent extent[];
 };
 
@@ -129,18 +129,18 @@ struct rpc_index {
 
 enum rpc_error {
 	RPC_ERROR_NONE = 0,
-	RPC_ERROR_VERSION = 1,   /* no common version; number[] = server's lowest, highest */
+	RPC_ERROR_VERSION = 1, /* no common version; number[] = server's lowest, highest */
 	RPC_ERROR_MALFORMED = 2, /* bad magic, length, field or type */
-	RPC_ERROR_TENANT = 3,    /* tenant unknown, and this server serves known ones only */
-	RPC_ERROR_DOMAIN = 4,    /* tenant belongs to another domain */
-	RPC_ERROR_QUOTA = 5,     /* tenant's quota; number[] = bytes wanted, bytes allowed */
-	RPC_ERROR_POOL = 6,      /* cannot be promised; number[] = bytes wanted, bytes free */
-	RPC_ERROR_ENDED = 7,     /* a newer session of the tenant has ended this one */
-	RPC_ERROR_UNKNOWN = 8,   /* RESUME of a session that this server does not know */
-	RPC_ERROR_ATTACH = 9,    /* not attached on this queue pair */
-	RPC_ERROR_EXTENT = 10,   /* index outside what was promised, or not held */
-	RPC_ERROR_STORE = 11,    /* the lease could not be made durable (disk) */
-	RPC_ERROR_LOST = 12,     /* the extent's content is gone */
+	RPC_ERROR_TENANT = 3, /* tenant unknown, and this server serves known ones only */
+	RPC_ERROR_DOMAIN = 4, /* tenant belongs to another domain */
+	RPC_ERROR_QUOTA = 5, /* tenant's quota; number[] = bytes wanted, bytes allowed */
+	RPC_ERROR_POOL = 6, /* cannot be promised; number[] = bytes wanted, bytes free */
+	RPC_ERROR_ENDED = 7, /* a newer session of the tenant has ended this one */
+	RPC_ERROR_UNKNOWN = 8, /* RESUME of a session that this server does not know */
+	RPC_ERROR_ATTACH = 9, /* not attached on this queue pair */
+	RPC_ERROR_EXTENT = 10, /* index outside what was promised, or not held */
+	RPC_ERROR_STORE = 11, /* the lease could not be made durable (disk) */
+	RPC_ERROR_LOST = 12, /* the extent's content is gone */
 	RPC_ERROR_RESOURCES = 13, /* the server ran out of something; try again later */
 };
 

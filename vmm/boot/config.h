@@ -18,7 +18,7 @@ struct config {
 	uint64_t far;
 	uint64_t pinned;
 	uint64_t pcache; /* 0: all other local memory */
-	uint16_t nic;    /* pci_address */
+	uint16_t nic; /* pci_address */
 	uint32_t address;
 	uint32_t prefix;
 	uint32_t gateway; /* 0: none */
@@ -27,7 +27,7 @@ struct config {
 	uint64_t tenant;
 	uint8_t domain[16];
 	uint32_t mtu; /* 0: the NIC's */
-	int log;      /* enum log_level */
+	int log; /* enum log_level */
 };
 
 /*

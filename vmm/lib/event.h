@@ -7,17 +7,17 @@
 
 enum event {
 	EVENT_NONE,
-	EVENT_EXIT,     /* a = exit reason, b = guest RIP */
-	EVENT_FAULT,    /* a = far page, b = access */
-	EVENT_FILL,     /* a = far page, b = frame */
-	EVENT_MAP,      /* a = far page, b = frame */
-	EVENT_RECLAIM,  /* a = far page, b = frame */
-	EVENT_SETTLED,  /* a = batch's epoch, b = frames */
-	EVENT_WRITE,    /* a = far page, b = frame: write-back sent */
-	EVENT_WRITTEN,  /* a = far page, b = status */
-	EVENT_SESSION,  /* a = server, b = new state */
-	EVENT_KICK,     /* a = vCPU, b = epoch */
-	EVENT_NMI,      /* a = CPU, b = what was done with it */
+	EVENT_EXIT, /* a = exit reason, b = guest RIP */
+	EVENT_FAULT, /* a = far page, b = access */
+	EVENT_FILL, /* a = far page, b = frame */
+	EVENT_MAP, /* a = far page, b = frame */
+	EVENT_RECLAIM, /* a = far page, b = frame */
+	EVENT_SETTLED, /* a = batch's epoch, b = frames */
+	EVENT_WRITE, /* a = far page, b = frame: write-back sent */
+	EVENT_WRITTEN, /* a = far page, b = status */
+	EVENT_SESSION, /* a = server, b = new state */
+	EVENT_KICK, /* a = vCPU, b = epoch */
+	EVENT_NMI, /* a = CPU, b = what was done with it */
 	EVENT_COUNT,
 };
 

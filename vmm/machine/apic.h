@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-#define APIC_VECTOR_TIMER 0x30 /* service core */
-#define APIC_VECTOR_NIC   0x31 /* service core */
-#define APIC_VECTOR_WAKE  0x32 /* service core: a mailbox was posted */
+#define APIC_VECTOR_TIMER    0x30 /* service core */
+#define APIC_VECTOR_NIC      0x31 /* service core */
+#define APIC_VECTOR_WAKE     0x32 /* service core: a mailbox was posted */
 #define APIC_VECTOR_SPURIOUS 0xff
 
 uint32_t apic_id(void);

@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-void clock_init(void);       /* boot CPU, once */
-uint64_t clock_now(void);    /* ns since clock_init(); any CPU */
+void clock_init(void); /* boot CPU, once */
+uint64_t clock_now(void); /* ns since clock_init(); any CPU */
 uint64_t clock_tsc(uint64_t ns); /* a duration in TSC ticks */
-void clock_wait(uint64_t ns);    /* spins */
+void clock_wait(uint64_t ns); /* spins */
 
 #endif

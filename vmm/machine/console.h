@@ -13,7 +13,7 @@ void console_take_back(void); /* panic: it is ours again */
 
 /* COM2, never waiting. */
 void console_manage_init(void);
-int console_manage_read(void);                            /* a byte, or -1 */
+int console_manage_read(void); /* a byte, or -1 */
 size_t console_manage_write(const char *text, size_t length); /* at most 16 bytes; how many went */
 
 #endif

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 enum hidden_kind {
-	HIDDEN_PORTS,  /* first..last are I/O ports */
-	HIDDEN_PCI,    /* first = last = pci_address */
+	HIDDEN_PORTS, /* first..last are I/O ports */
+	HIDDEN_PCI, /* first = last = pci_address */
 	HIDDEN_MEMORY, /* first..last are physical addresses, whole pages: BARs, ECAM slots */
 };
 

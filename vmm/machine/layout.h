@@ -24,11 +24,11 @@ struct layout {
 	unsigned own_count;
 	struct layout_range frames[4]; /* the pcache's frames (inside own) */
 	unsigned frames_count;
-	uint64_t ram_end;  /* first address above all RAM */
+	uint64_t ram_end; /* first address above all RAM */
 	uint64_t far_base; /* 1 GiB aligned, above RAM and every PCI window */
 	uint64_t far_bytes;
 	uint64_t address_limit; /* first address the CPU cannot form (MAXPHYADDR) */
-	unsigned cpus;          /* that the machine has; the last one is the service core */
+	unsigned cpus; /* that the machine has; the last one is the service core */
 	uint32_t apic_id[LAYOUT_CPUS];
 };
 
@@ -48,7 +48,7 @@ struct memmap;
 struct layout_request {
 	const struct memmap *map;
 	uint64_t pinned; /* bytes */
-	uint64_t far;    /* bytes */
+	uint64_t far; /* bytes */
 	uint64_t pcache; /* cap in bytes; 0: none */
 	const struct layout_range *busy; /* PCI windows and BARs, any order */
 	unsigned busy_count;
