@@ -169,6 +169,8 @@ guest)
 	key=$({ echo "$base $text_mib"; cat "$0" "$here"/make_text.py "$here"/workloads/*.[ch] \
 		"$here"/workloads/*.py "$here"/guest/*; } | hash_of)
 	once "$cache/guest-$key" make_guest "$base"
+	# Older images go, but for one: a machine may still run from it.
+	ls -dt "$cache"/guest-* | grep -v "guest-$key" | tail -n +2 | xargs -r rm -rf
 	;;
 server)
 	kernel=$(kernel_package linux-image-amd64)

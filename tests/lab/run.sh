@@ -81,6 +81,8 @@ part_workloads() {
 	check "save is refused" refused_save
 	lab_wait main 600 LAB-END
 	expect_workloads main 9 "far memory"
+	check "the guest's kernel complains of nothing" \
+		not_says main 'Dazed and confused|BUG:|Oops|WARNING:|soft lockup|detected stalls'
 	check "the guest powers off" lab_off main 60
 }
 

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fork_storm CHILDREN MIB: a parent with MIB mebibytes of known content forks CHILDREN children.
- * Each verifies its private copy, rewrites it with its own seed and verifies that, while the parent
- * goes on writing (copy-on-write on both sides) and the other children run.
+ * Each verifies what it was born with, while the parent goes on writing (copy-on-write on both
+ * sides). When all live, they rewrite their private copies with their own seeds and verify them, all
+ * at once.
  */
 #include <sys/wait.h>
 #include "lab.h"
 
 static size_t pages;
 static char *area;
+static int gate[2]; /* a pipe: closed by the parent when all children live */
 
 static unsigned wrong(uint64_t seed)
 {
@@ -25,11 +27,16 @@ static void rewrite(uint64_t seed)
 		lab_write_page(area + i * LAB_PAGE, seed, i);
 }
 
-/* Exit code: 0, 1 wrong at birth, 2 wrong after rewriting. */
+/* Exit code: 0, 1 wrong at birth, 2 wrong after rewriting, 3 no gate. */
 static int child(uint64_t inherited, uint64_t own)
 {
+	char byte;
+
+	close(gate[1]);
 	if (wrong(inherited) != 0)
 		return 1;
+	if (read(gate[0], &byte, 1) != 0)
+		return 3;
 	rewrite(own);
 	return wrong(own) != 0 ? 2 : 0;
 }
@@ -43,6 +50,8 @@ int main(int argc, char **argv)
 	pages = mib * 256;
 	area = lab_map(pages * LAB_PAGE);
 	rewrite(0);
+	if (pipe(gate) != 0)
+		lab_fail("no pipe");
 	for (unsigned i = 0; i < children; i++) {
 		pid_t pid = fork();
 
@@ -52,6 +61,8 @@ int main(int argc, char **argv)
 			_exit(child(i, 1000 + i));
 		rewrite(i + 1); /* while the child reads what was there when it was born */
 	}
+	close(gate[1]);
+	rewrite(children);
 	for (unsigned i = 0; i < children; i++) {
 		int status = 0;
 
