@@ -59,6 +59,7 @@ struct vcpu {
 	/* NMIs. Whoever kicks sets kick_pending first; the gate counts arrivals. */
 	_Atomic uint32_t kick_pending;
 	_Atomic uint64_t kick_at; /* ns */
+	_Atomic uint32_t kick_repeated;
 	_Atomic uint32_t nmi_arrived;
 	_Atomic uint32_t nmi_asked; /* another vCPU sent the guest an NMI */
 

@@ -84,15 +84,19 @@ void virt_cpu_init(unsigned cpu)
 
 /*
  * At most one kick is on its way to a vCPU, so that an NMI without one is known to be the guest's.
- * One that got no answer for long is taken for lost.
+ * One that got no answer for long is taken for lost; was it only late, then two may arrive, and the
+ * second one must not be taken for the guest's.
  */
 void virt_kick(unsigned cpu)
 {
 	struct vcpu *v = &virt_vcpu[cpu];
 	uint64_t now = clock_now();
 
-	if (atomic_exchange(&v->kick_pending, 1) && now - v->kick_at < KICK_REPEAT_NS)
-		return;
+	if (atomic_exchange(&v->kick_pending, 1)) {
+		if (now - v->kick_at < KICK_REPEAT_NS)
+			return;
+		atomic_store(&v->kick_repeated, 1);
+	}
 	v->kick_at = now;
 	event_record(EVENT_KICK, cpu, virt_shootdown.epoch);
 	apic_send_nmi(v->apic_id);
@@ -111,7 +115,7 @@ void virt_sort_nmis(struct vcpu *v)
 	if (atomic_exchange(&v->nmi_arrived, 0)) {
 		bool kick = atomic_exchange(&v->kick_pending, 0);
 
-		if (!kick)
+		if (!kick && !atomic_exchange(&v->kick_repeated, 0))
 			v->nmi_pending = true;
 		event_record(EVENT_NMI, v->cpu, kick);
 	}

@@ -42,15 +42,21 @@ static int read_full(int fd, char *data, size_t bytes)
 	return 0;
 }
 
-static void fill(char *area, uint64_t bytes, uint64_t seed)
+/* Returns the checksum of what it wrote. */
+static uint64_t fill(char *area, uint64_t bytes, uint64_t seed)
 {
-	for (size_t i = 0; i < bytes / LAB_PAGE; i++)
+	uint64_t sum = 1;
+
+	for (size_t i = 0; i < bytes / LAB_PAGE; i++) {
 		lab_write_page(area + i * LAB_PAGE, seed, i);
+		sum = lab_checksum(area + i * LAB_PAGE, LAB_PAGE, sum);
+	}
+	return sum;
 }
 
 static void answer(int fd)
 {
-	uint64_t bytes, sum;
+	uint64_t bytes, sum, back;
 	char *area;
 
 	if (read_full(fd, (char *)&bytes, sizeof(bytes)) != 0 || bytes > LIMIT ||
@@ -59,12 +65,10 @@ static void answer(int fd)
 	area = lab_map(bytes);
 	if (read_full(fd, area, bytes) == 0) {
 		sum = lab_checksum(area, bytes, 1);
-		fill(area, bytes, SEED_BACK);
+		back = fill(area, bytes, SEED_BACK);
 		if (write_full(fd, (char *)&sum, sizeof(sum)) == 0 &&
-			write_full(fd, area, bytes) == 0) {
-			sum = lab_checksum(area, bytes, 1);
-			(void)write_full(fd, (char *)&sum, sizeof(sum));
-		}
+			write_full(fd, area, bytes) == 0)
+			(void)write_full(fd, (char *)&back, sizeof(back));
 	}
 	munmap(area, bytes);
 }
@@ -103,7 +107,7 @@ int main(int argc, char **argv)
 {
 	uint64_t bytes = lab_argument(argc, argv, 3, 32) << 20;
 	int node = argc > 4 ? atoi(argv[4]) : -1;
-	uint64_t sent, heard, wrong = 0;
+	uint64_t sent, heard, got = 1, wrong = 0;
 	unsigned there;
 	char *area;
 	int fd;
@@ -114,8 +118,7 @@ int main(int argc, char **argv)
 		return serve((uint16_t)atoi(argv[2]));
 	fd = connect_to(argv[1], (uint16_t)atoi(argv[2]));
 	area = lab_map(bytes);
-	fill(area, bytes, SEED_OUT);
-	sent = lab_checksum(area, bytes, 1);
+	sent = fill(area, bytes, SEED_OUT);
 	there = node >= 0 ? lab_percent_on_node(area, bytes, node) : 100;
 	if (write_full(fd, (char *)&bytes, sizeof(bytes)) != 0 ||
 		write_full(fd, area, bytes) != 0 ||
@@ -125,9 +128,11 @@ int main(int argc, char **argv)
 		lab_fail("the peer heard checksum %016lx, sent was %016lx", heard, sent);
 	if (read_full(fd, area, bytes) != 0 || read_full(fd, (char *)&heard, sizeof(heard)) != 0)
 		lab_fail("the connection broke on the way back: %m");
-	for (size_t i = 0; i < bytes / LAB_PAGE; i++)
+	for (size_t i = 0; i < bytes / LAB_PAGE; i++) {
 		wrong += lab_wrong_words(area + i * LAB_PAGE, SEED_BACK, i) != 0;
-	if (wrong != 0 || lab_checksum(area, bytes, 1) != heard)
+		got = lab_checksum(area + i * LAB_PAGE, LAB_PAGE, got);
+	}
+	if (wrong != 0 || got != heard)
 		lab_fail("%lu of %lu received pages are wrong", wrong, bytes / LAB_PAGE);
 	if (there < 90)
 		lab_fail("only %u %% of the buffer is on node %d", there, node);
