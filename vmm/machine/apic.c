@@ -35,6 +35,7 @@
 #define DIVIDE_BY_1 0xbu
 
 static uint64_t timer_hz;
+static bool timer_unmasked; /* the service core's */
 
 static bool x2apic(void)
 {
@@ -127,20 +128,23 @@ void apic_send_startup(uint32_t id, uint8_t page)
 	send(id, ICR_STARTUP | page);
 }
 
+static uint32_t timer_current(void)
+{
+	return apic_read(REG_TIMER_CURRENT);
+}
+
 void apic_calibrate(void)
 {
-	uint64_t start, ns;
-	uint32_t ticks;
+	struct clock_sample begin, end;
 
 	apic_write(REG_LVT_TIMER, LVT_MASKED | APIC_VECTOR_TIMER);
 	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
-	start = clock_now();
 	apic_write(REG_TIMER_INITIAL, 0xffffffffu);
+	begin = clock_sample(timer_current);
 	clock_wait(5000000);
-	ticks = 0xffffffffu - apic_read(REG_TIMER_CURRENT);
-	ns = clock_now() - start;
+	end = clock_sample(timer_current);
 	apic_write(REG_TIMER_INITIAL, 0);
-	timer_hz = (uint64_t)ticks * 1000000000ull / ns;
+	timer_hz = (begin.value - end.value) * clock_tsc(1000000000) / (end.tsc - begin.tsc);
 	if (timer_hz < 1000000)
 		panic_boot("the local APIC's timer does not run (%lu Hz measured)",
 			(unsigned long)timer_hz);
@@ -155,7 +159,11 @@ void apic_timer(uint64_t ns)
 	ticks = ns * (timer_hz / 1000) / 1000000 + 1;
 	if (ticks > 0xffffffffu)
 		ticks = 0xffffffffu;
-	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
-	apic_write(REG_LVT_TIMER, APIC_VECTOR_TIMER);
+	/* One register each time, not three: under an emulator each costs microseconds. */
+	if (!timer_unmasked) {
+		apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+		apic_write(REG_LVT_TIMER, APIC_VECTOR_TIMER);
+		timer_unmasked = true;
+	}
 	apic_write(REG_TIMER_INITIAL, (uint32_t)ticks);
 }

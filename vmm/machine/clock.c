@@ -10,28 +10,49 @@
 #define PM_TIMER_MASK 0xffffffu
 #define PIT_HZ        1193182u
 #define MEASURE_MS    20u
+#define SAMPLE_TRIES  20u
 
+static uint16_t pm_port;
 static uint64_t tsc_start;
 static uint64_t tsc_hz;
 static uint64_t ns_per_tick; /* 32.32 fixed point */
 static uint64_t ticks_per_ns; /* 32.32 fixed point */
 
-/* 0 if the timer stands still. */
-static uint64_t measure_pm_timer(uint16_t port)
+struct clock_sample clock_sample(uint32_t (*read)(void))
 {
-	uint32_t want = PM_TIMER_HZ / 1000 * MEASURE_MS, passed = 0, last, now;
-	uint64_t begin, limit = 0;
+	struct clock_sample best = {0};
+	uint64_t tightest = UINT64_MAX;
 
-	last = in32(port) & PM_TIMER_MASK;
-	begin = rdtsc();
-	while (passed < want) {
-		now = in32(port) & PM_TIMER_MASK;
-		passed += (now - last) & PM_TIMER_MASK;
-		last = now;
-		if (++limit > 10000000)
-			return 0;
+	for (unsigned i = 0; i < SAMPLE_TRIES; i++) {
+		uint64_t before = rdtsc();
+		uint32_t value = read();
+		uint64_t took = rdtsc() - before;
+
+		if (took < tightest) {
+			tightest = took;
+			best = (struct clock_sample){before + took / 2, value};
+		}
 	}
-	return (rdtsc() - begin) * PM_TIMER_HZ / passed;
+	return best;
+}
+
+static uint32_t pm_timer(void)
+{
+	return in32(pm_port) & PM_TIMER_MASK;
+}
+
+/* 0 if the timer stands still. Shorter than the 4.6 s after which its 24 bits come round. */
+static uint64_t measure_pm_timer(void)
+{
+	uint32_t want = PM_TIMER_HZ / 1000 * MEASURE_MS, passed;
+	struct clock_sample begin = clock_sample(pm_timer), end;
+
+	for (unsigned limit = 0; ((pm_timer() - begin.value) & PM_TIMER_MASK) < want; limit++)
+		if (limit > 10000000)
+			return 0;
+	end = clock_sample(pm_timer);
+	passed = (end.value - begin.value) & PM_TIMER_MASK;
+	return (end.tsc - begin.tsc) * PM_TIMER_HZ / passed;
 }
 
 /* Channel 2 in mode 0, gate by port 0x61 (8254 data sheet). */
@@ -57,11 +78,11 @@ static uint64_t measure_pit(void)
 
 void clock_init(void)
 {
-	uint16_t port = acpi_pm_timer();
 	const char *source = "ACPI PM timer";
 
-	if (port)
-		tsc_hz = measure_pm_timer(port);
+	pm_port = acpi_pm_timer();
+	if (pm_port)
+		tsc_hz = measure_pm_timer();
 	if (!tsc_hz) {
 		source = "PIT";
 		tsc_hz = measure_pit();

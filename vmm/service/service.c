@@ -27,7 +27,6 @@
 #define POLL_NS        (5 * MS) /* between looks at the management port */
 #define ANSWER_NS      500000ull /* between 16 bytes of an answer */
 #define MANAGE_LATE_NS (10 * MS) /* its turn comes after this though faults keep coming */
-#define TIMER_MARGIN   (2 * MS) /* more than the timer's error over a tick */
 #define SLOW_TURN_NS   MS
 #define STALL_LOG_NS   (1000 * MS)
 #define WAITING_LOG_NS (5000 * MS) /* between lines that say what the boot waits for */
@@ -47,7 +46,6 @@ struct service {
 	struct manage manage;
 	struct report report;
 	uint64_t manage_at; /* next look at the port, or next bytes */
-	uint64_t timer_at; /* the APIC timer fires then */
 	uint64_t busy_at; /* last turn that found work */
 	uint64_t shown[SHOOTDOWN_CPUS]; /* each mailbox's time of posting when last served */
 	bool holding;
@@ -193,18 +191,6 @@ static uint64_t deadline(const struct service *s, uint64_t now)
 }
 
 /*
- * The timer's registers are exits on an emulated machine: one that is set to end the sleep earlier is
- * left alone, if it is certain not to have fired yet.
- */
-static void set_timer(struct service *s, uint64_t now, uint64_t at)
-{
-	if (s->timer_at > now + TIMER_MARGIN && s->timer_at <= at)
-		return;
-	apic_timer(at - now);
-	s->timer_at = at;
-}
-
-/*
  * Halts until the earliest deadline, a frame or a mailbox (architecture section 4): whoever posts
  * after the last look here sees service_asleep and sends the interrupt that ends the HLT.
  */
@@ -220,7 +206,7 @@ static void rest(struct service *s)
 		at = deadline(s, now);
 		if (at > now) {
 			s->report.counters.sleeps++;
-			set_timer(s, now, at);
+			apic_timer(at - now);
 			core_halt();
 		}
 	}
