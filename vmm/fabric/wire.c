@@ -56,12 +56,26 @@ static size_t extension_length(unsigned layout)
 	       (layout & HAS_INVALID ? 4 : 0);
 }
 
+/*
+ * RFC 1071: the sum does not depend on the order of bytes, so whole words are added as they lie in
+ * memory, and only what they fold to is turned round.
+ */
 static uint16_t checksum_from(uint32_t sum, const uint8_t *data, size_t length)
 {
-	for (size_t i = 0; i + 1 < length; i += 2)
-		sum += wire_get16(data + i);
-	if (length & 1)
-		sum += (uint32_t)data[length - 1] << 8;
+	uint64_t words = 0;
+	uint32_t word;
+
+	for (; length >= 4; length -= 4, data += 4) {
+		memcpy(&word, data, 4);
+		words += word;
+	}
+	while (words >> 16)
+		words = (words & 0xffff) + (words >> 16);
+	sum += wire_get16((uint8_t *)&words); /* little-endian: its low half comes first */
+	for (; length >= 2; length -= 2, data += 2)
+		sum += wire_get16(data);
+	if (length)
+		sum += (uint32_t)data[0] << 8;
 	while (sum >> 16)
 		sum = (sum & 0xffff) + (sum >> 16);
 	return ~sum;
@@ -78,9 +92,11 @@ static bool udp_checksum_right(const uint8_t *ip, uint32_t length)
 	const uint8_t *udp = ip + WIRE_IPV4;
 	uint32_t sum = PROTOCOL_UDP + length;
 
+	if (wire_get16(udp + 6) == 0)
+		return true;
 	for (unsigned i = 12; i < 20; i += 2)
 		sum += wire_get16(ip + i);
-	return wire_get16(udp + 6) == 0 || checksum_from(sum, udp, length) == 0;
+	return checksum_from(sum, udp, length) == 0;
 }
 
 unsigned wire_mtu_code(uint32_t mtu)
