@@ -211,7 +211,6 @@ unsigned fixture_answer_reads(enum session_status status)
 void fixture_lose(void)
 {
 	fixture.session.ready = false;
-	fixture.session.reconnects++;
 	fixture_answer_writes(SESSION_LOST);
 	fixture_answer_reads(SESSION_LOST);
 	far_session_events.lost(fixture.far, 0, fixture.now);
@@ -285,9 +284,4 @@ bool session_release(struct session *s, uint32_t index)
 	s->releases++;
 	s->last_release = index;
 	return true;
-}
-
-void session_info(const struct session *s, struct session_info *info)
-{
-	*info = (struct session_info){.reconnects = s->reconnects};
 }

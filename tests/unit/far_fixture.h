@@ -27,7 +27,6 @@ struct fixture_op {
 
 struct session {
 	bool ready;
-	uint32_t reconnects;
 	struct fixture_op op[FIXTURE_OPS];
 	uint32_t reads, writes; /* posted so far */
 	uint32_t abandoned;

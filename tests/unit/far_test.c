@@ -486,7 +486,7 @@ static void named_in_a_failed_attach_is_not_held(void **state)
 	make_remote(0x59);
 	fixture_lose();
 	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 80);
-	fixture.session.reconnects++;
+	far_session_events.lost(fixture.far, 0, fixture.now);
 	fixture.session.ready = true;
 	assert_true(host_expect_panic(fixture_ready()));
 	assert_int_equal(host_panic_kind(), HOST_PANIC_GUEST);

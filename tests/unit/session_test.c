@@ -276,6 +276,26 @@ static void large_frames_lost_step_the_mtu_down(void **state)
 	world_free(w);
 }
 
+/* Extents named by an attempt that never became ready are not held: the engine is told. */
+static void failed_attempt_takes_back_what_it_named(void **state)
+{
+	struct network_faults small = {.large = 1514, .delay_min = 20000, .delay_max = 50000};
+	struct world *w = ready_world(17, 9000);
+	unsigned extents;
+
+	lease(w, 0);
+	network_set_faults(w->network, &small);
+	session_reconnect(w->session, w->now);
+	assert_true(world_until(w, WORLD_S, w->losts == 1));
+	extents = w->extents;
+	assert_true(world_until(w, 5 * WORLD_S, w->extents == extents + 1));
+	assert_int_equal(w->losts, 1);
+	assert_true(world_until(w, 5 * WORLD_S, w->losts == 2));
+	assert_int_equal(w->extents, extents + 1);
+	assert_int_equal(w->readies, 1);
+	world_free(w);
+}
+
 static void wrong_rkey_breaks_one_and_loses_the_rest(void **state)
 {
 	struct world *w = ready_world(8, 9000);
@@ -511,6 +531,7 @@ int main(void)
 		cmocka_unit_test(newer_session_ends_the_older),
 		cmocka_unit_test(lost_queue_pair_is_fenced_before_ready),
 		cmocka_unit_test(large_frames_lost_step_the_mtu_down),
+		cmocka_unit_test(failed_attempt_takes_back_what_it_named),
 		cmocka_unit_test(wrong_rkey_breaks_one_and_loses_the_rest),
 		cmocka_unit_test(abandoned_read_places_nothing),
 		cmocka_unit_test(lease_is_asked_again_after_a_reconnect),

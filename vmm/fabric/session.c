@@ -88,7 +88,8 @@ void session_give_up(struct session *s, const char *why)
 /* Tears down what there is; nothing of the engine's is outstanding afterwards. */
 static void tear_down(struct session *s, enum session_state state, uint64_t now)
 {
-	bool ready = s->state == SESSION_READY;
+	/* An attempt that failed may have named extents: the next one names all anew. */
+	bool named = s->state >= SESSION_LISTING && s->state <= SESSION_READY;
 
 	session_enter(s, state, now); /* first: callbacks must find it not ready */
 	cm_close(&s->cm);
@@ -96,7 +97,7 @@ static void tear_down(struct session *s, enum session_state state, uint64_t now)
 		s->port->counters.queue_pairs_lost++;
 	qp_close(&s->qp, now);
 	control_reset(&s->control, 0);
-	if (ready)
+	if (named)
 		s->events->lost(s->context, s->config.server, now);
 }
 

@@ -52,6 +52,7 @@ struct session_events {
 	void (*lease_refused)(void *context, unsigned server, uint32_t index, enum rpc_error code);
 	void (*released)(void *context, unsigned server, uint32_t index);
 	void (*ready)(void *context, unsigned server, uint64_t now);
+	/* What was named holds no more: the queue pair died, ready or not yet. */
 	void (*lost)(void *context, unsigned server, uint64_t now);
 	/* The server will never serve this session again (ENDED, UNKNOWN, DOMAIN, QUOTA, ...). */
 	void (*ended)(void *context, unsigned server, enum rpc_error code, const char *text);

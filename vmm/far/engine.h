@@ -112,7 +112,6 @@ struct far_server {
 	struct session *session;
 	const char *name;
 	bool ready;
-	uint32_t attempt; /* of its session: session_info.reconnects */
 	bool refusing; /* the last lease was refused: no first touches in unleased extents */
 	uint64_t retry_at; /* ns: refused leases are asked for again */
 	uint32_t in_flight; /* records not free */

@@ -141,20 +141,6 @@ void extent_away(struct far *far, unsigned server)
 	}
 }
 
-/* An attach can fail after it has named extents: the next one names all anew. */
-static void new_attempt(struct far *far, unsigned server)
-{
-	struct far_server *s = &far->server[server];
-	struct session_info info;
-
-	if (s->ready)
-		return;
-	session_info(s->session, &info);
-	if (info.reconnects != s->attempt)
-		extent_away(far, server);
-	s->attempt = info.reconnects;
-}
-
 void extent_named(void *context, unsigned server, uint32_t index, uint32_t state, uint64_t address,
 	uint32_t rkey)
 {
@@ -163,7 +149,6 @@ void extent_named(void *context, unsigned server, uint32_t index, uint32_t state
 
 	if (!ours(far, server, index))
 		return;
-	new_attempt(far, server);
 	e = &far->extent[index];
 	/* The session repeats a RELEASE until it is answered: named meanwhile is not held. */
 	if (e->state == EXTENT_RELEASING)
@@ -225,7 +210,6 @@ void extent_released(void *context, unsigned server, uint32_t index)
 
 void extent_back(struct far *far, unsigned server)
 {
-	new_attempt(far, server);
 	far->server[server].ready = true;
 	far->server[server].refusing = false;
 	for (uint32_t i = server; i < far->extents; i += far->servers) {
