@@ -89,9 +89,11 @@ lab_server() {
 	sed 's/^/       /' "$logs/$name.provision"
 }
 
-# lab_disk NAME: a disk of its own over the cached image.
+# lab_disk NAME: a disk of its own over the cached image, and an empty console.
 lab_disk() {
 	qemu-img create -q -f qcow2 -b "$guest_dir/disk.img" -F raw "$work/$1.qcow2"
+	: >"$(console "$1")"
+	lab_shown[$1]=0
 }
 
 # lab_xml NAME RUN SET: docs/examples/guest.xml with its paths filled; SET as for annex.set.
@@ -136,7 +138,7 @@ lab_wait() {
 	while :; do
 		lab_progress "$name"
 		grep -aqE "$pattern" "$(console "$name")" 2>/dev/null && return 0
-		grep -aE 'Kernel panic|annex panic|PANIC' "$(console "$name")" 2>/dev/null && break
+		grep -aE 'Kernel panic|^Annex VMM: ' "$(console "$name")" 2>/dev/null && break
 		state=$(virsh domstate "$name" 2>/dev/null)
 		case $state in
 		running | paused) ;;
