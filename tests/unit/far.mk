@@ -2,6 +2,6 @@
 UNIT_TESTS += $(BUILD)/unit/far_test
 
 $(BUILD)/unit/far_test: tests/unit/far_test.c tests/unit/far_fixture.c $(wildcard vmm/far/*.c) \
-		vmm/slat/shootdown.c vmm/virt/fake/fake.c $(HOST_LIB)
+		vmm/slat/shootdown.c vmm/virt/fake/fake.c $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -o $@ $(filter %.c,$^) $(HOST_LIB) -lcmocka
