@@ -117,6 +117,30 @@ static void configuration(unsigned cpus)
 	assert_int_equal(accesses, 4);
 }
 
+/* A part of the data register together with what lies beside it, whatever the address names. */
+static void edges_are_absent(void **state)
+{
+	for (unsigned cpus = 1; cpus <= 2; cpus++) {
+		ports_prepare(cpus);
+		set_address(cpus, cpus == 1 ? HIDDEN_FUNCTION : OTHER_FUNCTION);
+		for (unsigned port = 0xcf9; port <= 0xcfb; port++) {
+			assert_int_equal(ports_in(port, 4), 0xffffffff);
+			ports_out(port, 4, 7);
+		}
+		for (unsigned port = 0xcfd; port <= 0xcff; port++) {
+			assert_int_equal(ports_in(port, 4), 0xffffffff);
+			ports_out(port, 4, 7);
+		}
+		assert_int_equal(ports_in(0xcfb, 2), 0xffff);
+		assert_int_equal(ports_in(0xcff, 2), 0xffff);
+		assert_int_equal(accesses, 0);
+	}
+	/* Beside it the machine answers. */
+	assert_int_equal(ports_in(0xcfa, 2), 0x1234);
+	assert_int_equal(ports_in(0xd00, 4), 0x12345678);
+	assert_int_equal(accesses, 2);
+}
+
 static void configuration_one_cpu(void **state)
 {
 	configuration(1);
@@ -133,6 +157,7 @@ int main(void)
 		cmocka_unit_test_setup(hidden_ports_are_absent, fresh),
 		cmocka_unit_test_setup(configuration_one_cpu, fresh),
 		cmocka_unit_test_setup(configuration_two_cpus, fresh),
+		cmocka_unit_test_setup(edges_are_absent, fresh),
 	};
 
 	return cmocka_run_group_tests_name("ports", tests, NULL, NULL);

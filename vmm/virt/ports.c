@@ -47,9 +47,19 @@ static bool is_address(uint16_t port, unsigned bytes)
 	return kept && port == PORTS_CONFIG_ADDRESS && bytes == 4;
 }
 
-static bool is_data(uint16_t port)
+static bool is_data(uint16_t port, unsigned bytes)
 {
-	return port >= PORTS_CONFIG_DATA && port <= PORTS_CONFIG_LAST;
+	return port + bytes > PORTS_CONFIG_DATA && port <= PORTS_CONFIG_LAST;
+}
+
+/* Hidden ports, or the data register and a neighbour at once: part of it would get past our look. */
+static bool is_absent(uint16_t port, unsigned bytes)
+{
+	unsigned last = port + bytes - 1;
+
+	if (is_data(port, bytes) && (port < PORTS_CONFIG_DATA || last > PORTS_CONFIG_LAST))
+		return true;
+	return hidden_find(HIDDEN_PORTS, port, last);
 }
 
 static bool hidden_function(uint32_t address)
@@ -95,9 +105,9 @@ uint32_t ports_in(uint16_t port, unsigned bytes)
 
 	if (is_address(port, bytes))
 		return kept_address;
-	if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1))
+	if (is_absent(port, bytes))
 		return value;
-	if (!is_data(port))
+	if (!is_data(port, bytes))
 		return raw_in(port, bytes);
 	if (data_open()) {
 		value = raw_in(port, bytes);
@@ -110,9 +120,9 @@ void ports_out(uint16_t port, unsigned bytes, uint32_t value)
 {
 	if (is_address(port, bytes)) {
 		kept_address = value;
-	} else if (hidden_find(HIDDEN_PORTS, port, port + bytes - 1)) {
+	} else if (is_absent(port, bytes)) {
 		return;
-	} else if (!is_data(port)) {
+	} else if (!is_data(port, bytes)) {
 		raw_out(port, bytes, value);
 	} else if (data_open()) {
 		raw_out(port, bytes, value);

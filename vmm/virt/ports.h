@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's accesses to intercepted I/O ports: hidden ones read as ones, and configuration space
- * (PCI 3.0 3.2.2.3.2) shows no hidden function. Everything else reaches the machine unchanged.
+ * (PCI 3.0 3.2.2.3.2) shows no hidden function. An access that covers the data register's edge reads
+ * as ones too: software has no use for it. Everything else reaches the machine unchanged.
  */
 #ifndef ANNEX_PORTS_H
 #define ANNEX_PORTS_H
