@@ -269,11 +269,29 @@ static void number_of_servers(void **state)
 
 static void network_as_a_whole(void **state)
 {
+	struct config c;
+
 	bad("server = b 10.0.1.3",
 		"config: server b is not on our network and no gateway is given");
 	bad("server = b 10.0.0.2", "config: server b has our own address");
+	bad("server = b 10.0.0.1:7471", "config: servers one and b have the same address and port");
+	good(&c, "server = b 10.0.0.1:7472\nserver = c 10.0.0.3:7472");
+	assert_int_equal(c.servers, 3);
 	bad("gateway = 10.0.1.1", "config: gateway is not another address of our own network");
 	bad("gateway = 10.0.0.2", "config: gateway is not another address of our own network");
+}
+
+static void far_window_smaller_than_its_servers(void **state)
+{
+	struct config c;
+	char text[1024], error[256] = "";
+	size_t n = whole(text, sizeof(text), 0, "far = 16M\nserver = b 10.0.0.3\n");
+
+	assert_false(parse(text, n, &c, error, sizeof(error)));
+	assert_string_equal(
+		error, "config: 2 servers share the far window: far must be at least 32M");
+	n = whole(text, sizeof(text), 0, "far = 32M\nserver = b 10.0.0.3\n");
+	assert_true(parse(text, n, &c, error, sizeof(error)));
 }
 
 static void hostile_bytes(void **state)
@@ -341,6 +359,7 @@ int main(void)
 		cmocka_unit_test(duplicates),
 		cmocka_unit_test(number_of_servers),
 		cmocka_unit_test(network_as_a_whole),
+		cmocka_unit_test(far_window_smaller_than_its_servers),
 		cmocka_unit_test(hostile_bytes),
 		cmocka_unit_test(every_truncation_and_change),
 	};

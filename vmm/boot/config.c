@@ -298,6 +298,44 @@ static bool parse_line(struct parser *p, const char *text, size_t length, unsign
 	return fail(p, "unknown key");
 }
 
+static bool check_servers(struct parser *p)
+{
+	const struct config *c = p->config;
+	uint32_t mask = ~(0xffffffffu >> c->prefix);
+
+	for (unsigned i = 0; i < c->servers; i++) {
+		const struct config_server *s = &c->server[i];
+
+		if (s->address == c->address) {
+			text_format(p->error, p->size, "config: server %s has our own address",
+				s->name);
+			return false;
+		}
+		if (!c->gateway && (s->address ^ c->address) & mask) {
+			text_format(p->error, p->size,
+				"config: server %s is not on our network and no gateway is given",
+				s->name);
+			return false;
+		}
+		for (unsigned j = 0; j < i; j++) {
+			if (c->server[j].address != s->address || c->server[j].port != s->port)
+				continue;
+			text_format(p->error, p->size,
+				"config: servers %s and %s have the same address and port",
+				c->server[j].name, s->name);
+			return false;
+		}
+	}
+	/* Each holds a share of the far window, in whole extents. */
+	if (c->far / RPC_EXTENT_SIZE < c->servers) {
+		text_format(p->error, p->size,
+			"config: %u servers share the far window: far must be at least %luM",
+			c->servers, (unsigned long)(c->servers * RPC_EXTENT_SIZE >> 20));
+		return false;
+	}
+	return true;
+}
+
 /* What no single line can tell. */
 static bool check_whole(struct parser *p, unsigned seen)
 {
@@ -316,20 +354,7 @@ static bool check_whole(struct parser *p, unsigned seen)
 			"config: gateway is not another address of our own network");
 		return false;
 	}
-	for (unsigned i = 0; i < c->servers; i++) {
-		if (c->server[i].address == c->address) {
-			text_format(p->error, p->size, "config: server %s has our own address",
-				c->server[i].name);
-			return false;
-		}
-		if (!c->gateway && (c->server[i].address ^ c->address) & mask) {
-			text_format(p->error, p->size,
-				"config: server %s is not on our network and no gateway is given",
-				c->server[i].name);
-			return false;
-		}
-	}
-	return true;
+	return check_servers(p);
 }
 
 bool config_parse(const char *text, size_t length, struct config *config, char *error, size_t size)
