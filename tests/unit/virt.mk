@@ -8,3 +8,8 @@ $(BUILD)/unit/ports_test: tests/unit/ports_test.c vmm/virt/ports.c vmm/machine/h
 		$(filter %.c,$^) -lcmocka
 
 $(BUILD)/unit/insn_test: tests/unit/insn_test.c vmm/virt/insn.c vmm/virt/guest.c
+
+UNIT_TESTS += $(BUILD)/unit/kick_test
+$(BUILD)/unit/kick_test: tests/unit/kick_test.c vmm/virt/kick.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -o $@ $(filter %.c,$^) -pthread -lcmocka

@@ -16,8 +16,8 @@ enum event {
 	EVENT_WRITE, /* a = far page, b = frame: write-back sent */
 	EVENT_WRITTEN, /* a = far page, b = status */
 	EVENT_SESSION, /* a = server, b = new state */
-	EVENT_KICK, /* a = vCPU, b = epoch */
-	EVENT_NMI, /* a = CPU, b = what was done with it */
+	EVENT_KICK, /* a = vCPU, b = epoch: for a shootdown */
+	EVENT_NMI, /* a = vCPU, b = guest RIP: an NMI of the guest's own */
 	EVENT_COUNT,
 };
 

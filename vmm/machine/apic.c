@@ -32,6 +32,8 @@
 #define ICR_PENDING 0x00001000u
 
 #define LVT_MASKED  0x10000u
+#define LVT_MODE    0x700u
+#define LVT_NMI     0x400u
 #define DIVIDE_BY_1 0xbu
 
 static uint64_t timer_hz;
@@ -74,6 +76,16 @@ void apic_enable(void)
 	for (unsigned i = 0; i < sizeof(lvt) / sizeof(lvt[0]); i++)
 		apic_write(lvt[i], LVT_MASKED | 0x20);
 	apic_write(REG_TPR, 0);
+}
+
+void apic_refuse_exceptions(void)
+{
+	apic_write(REG_TPR, 0x10);
+}
+
+bool apic_counters_nmi(void)
+{
+	return (apic_read(REG_LVT_COUNTERS) & (LVT_MASKED | LVT_MODE)) == LVT_NMI;
 }
 
 void apic_eoi(void)

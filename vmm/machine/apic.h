@@ -3,6 +3,7 @@
 #ifndef ANNEX_APIC_H
 #define ANNEX_APIC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define APIC_VECTOR_TIMER    0x30 /* service core */
@@ -13,6 +14,15 @@
 uint32_t apic_id(void);
 void apic_enable(void); /* this CPU: spurious vector set, LVTs masked (service core and APs) */
 void apic_eoi(void);
+
+/*
+ * Service core: interrupts with an exception's vector (0..31), which a device or another CPU of the
+ * guest could send, stay pending for ever; they would be taken for faults of the VMM.
+ */
+void apic_refuse_exceptions(void);
+
+/* This CPU's performance counters interrupt by NMI (LVTPC is on and in that mode). */
+bool apic_counters_nmi(void);
 
 /*
  * IPIs. A vCPU's APIC is the guest's: these wait for the ICR to be idle, save ICR2 and put it back.

@@ -19,6 +19,7 @@ void core_prepare(void)
 	__asm__ volatile("mov %0, %%cr0" ::"r"(cr0) : "memory");
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 	apic_enable();
+	apic_refuse_exceptions();
 	crc_init();
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "slat/slat.h"
+#include "virt/kick.h"
 
 enum gpr {
 	GPR_RAX,
@@ -56,10 +57,8 @@ struct vcpu {
 	uint32_t value;
 	_Atomic uint32_t asleep;
 
-	/* NMIs. Whoever kicks sets kick_pending first; the gate counts arrivals. */
-	_Atomic uint32_t kick_pending;
-	_Atomic uint64_t kick_at; /* ns */
-	_Atomic uint32_t kick_repeated;
+	/* NMIs: the gate counts arrivals. */
+	struct kick kick;
 	_Atomic uint32_t nmi_arrived;
 	_Atomic uint32_t nmi_asked; /* another vCPU sent the guest an NMI */
 

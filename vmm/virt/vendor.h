@@ -56,6 +56,9 @@ struct virt_vendor {
 	void (*step)(struct vcpu *v, bool on);
 	void (*paging)(const struct vcpu *v, struct virt_paging *paging);
 
+	/* A performance counter of this CPU has overflowed, interrupts for it and was not set anew. */
+	bool (*overflowed)(void);
+
 	/* Name of an exit the guest may cause and its count on one vCPU; false past the end. */
 	bool (*counter)(const struct vcpu *v, unsigned index, const char **name, uint64_t *value);
 	/* Registers and last exit; any CPU. */

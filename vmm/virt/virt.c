@@ -11,11 +11,11 @@
 #include "machine/memory.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
+#include "virt/kick.h"
 #include "virt/vendor.h"
 #include "virt/virt.h"
 
-#define SPIN_NS        10000ull
-#define KICK_REPEAT_NS 100000000ull
+#define SPIN_NS 10000ull
 
 struct shootdown virt_shootdown;
 struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
@@ -44,6 +44,7 @@ void virt_init(void)
 static void shootdown_kick(void *context, unsigned cpu)
 {
 	(void)context;
+	event_record(EVENT_KICK, cpu, virt_shootdown.epoch);
 	virt_kick(cpu);
 }
 
@@ -82,24 +83,13 @@ void virt_cpu_init(unsigned cpu)
 	virt_vendor->cpu_init(cpu);
 }
 
-/*
- * At most one kick is on its way to a vCPU, so that an NMI without one is known to be the guest's.
- * One that got no answer for long is taken for lost; was it only late, then two may arrive, and the
- * second one must not be taken for the guest's.
- */
+/* Not an event of the report: wake-ups after faults would fill it. */
 void virt_kick(unsigned cpu)
 {
 	struct vcpu *v = &virt_vcpu[cpu];
-	uint64_t now = clock_now();
 
-	if (atomic_exchange(&v->kick_pending, 1)) {
-		if (now - v->kick_at < KICK_REPEAT_NS)
-			return;
-		atomic_store(&v->kick_repeated, 1);
-	}
-	v->kick_at = now;
-	event_record(EVENT_KICK, cpu, virt_shootdown.epoch);
-	apic_send_nmi(v->apic_id);
+	if (kick_claim(&v->kick, clock_now() | 1))
+		apic_send_nmi(v->apic_id);
 }
 
 void virt_host_nmi(void)
@@ -112,12 +102,11 @@ void virt_host_nmi(void)
 
 void virt_sort_nmis(struct vcpu *v)
 {
-	if (atomic_exchange(&v->nmi_arrived, 0)) {
-		bool kick = atomic_exchange(&v->kick_pending, 0);
-
-		if (!kick && !atomic_exchange(&v->kick_repeated, 0))
-			v->nmi_pending = true;
-		event_record(EVENT_NMI, v->cpu, kick);
+	/* A kick may have swallowed the NMI of the guest's counters: they are asked themselves. */
+	if (atomic_exchange(&v->nmi_arrived, 0) &&
+		(!kick_answer(&v->kick) || (apic_counters_nmi() && virt_vendor->overflowed()))) {
+		v->nmi_pending = true;
+		event_record(EVENT_NMI, v->cpu, v->rip);
 	}
 	if (atomic_exchange(&v->nmi_asked, 0))
 		v->nmi_pending = true;

@@ -63,6 +63,7 @@ static const char *missing(void)
 	svm_features.asids = leaf.ebx;
 	svm_features.next_rip = leaf.edx >> 3 & 1;
 	svm_features.flush_by_asid = leaf.edx >> 6 & 1;
+	svm_features.counters_extended = cpuid(0x80000001, 0).ecx >> 23 & 1;
 	idt_set(2, svm_nmi);
 	return NULL;
 }
@@ -310,6 +311,7 @@ const struct virt_vendor svm_vendor = {
 	.inject = svm_inject,
 	.step = step,
 	.paging = paging,
+	.overflowed = svm_counters_overflowed,
 	.counter = svm_counter,
 	.describe = describe,
 };

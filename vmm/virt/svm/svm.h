@@ -37,6 +37,7 @@ static inline struct vmcb *vmcb_of(const struct vcpu *v)
 struct svm_features {
 	bool next_rip;
 	bool flush_by_asid;
+	bool counters_extended; /* six performance counters instead of four */
 	uint32_t asids;
 };
 
@@ -66,6 +67,9 @@ bool svm_event_trap(struct vcpu *v); /* #DB: was it the step over IRET? */
 /* msr.c */
 void svm_msr_prepare(uint8_t *map);
 void svm_msr(struct vcpu *v);
+
+/* counters.c */
+bool svm_counters_overflowed(void);
 
 /* entry.S */
 void svm_enter(uint64_t vmcb, uint64_t *gpr);
