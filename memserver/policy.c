@@ -183,7 +183,22 @@ void policy_unlinked(struct policy *p, struct policy_link *link)
 	unlink_one(p, link);
 }
 
-bool policy_turn(struct policy *p)
+/* A forgotten session's record goes when no slot's record names it any more. */
+static void erase_forgotten(struct policy *p)
+{
+	if (!p->forgetting)
+		return;
+	p->forgetting = false;
+	for (unsigned i = 0; i < POLICY_SESSIONS; i++) {
+		struct session *s = &p->session[i];
+
+		if (s->used && s->forgotten && (s->dirty > 0 || policy_session_erase(p, s) != 0))
+			p->forgetting = true;
+	}
+}
+
+/* Zeroes one slot, if there is one; false: none is left, or the store fails. */
+static bool zero_one(struct policy *p)
 {
 	for (uint32_t i = 0; p->dirty > 0 && i < p->capacity; i++) {
 		uint32_t slot = p->next_dirty;
@@ -197,29 +212,48 @@ bool policy_turn(struct policy *p)
 	return false;
 }
 
+bool policy_turn(struct policy *p)
+{
+	bool more = zero_one(p);
+
+	erase_forgotten(p);
+	return more;
+}
+
+static int forget_one(struct policy *p, struct session *s)
+{
+	int error;
+
+	if (s->ended && s->dirty == 0)
+		return policy_session_erase(p, s);
+	/* From this one record on it is forgotten, whatever happens to the server. */
+	s->forgotten = true;
+	error = s->ended ? policy_store_session(p, s) : policy_session_end(p, s);
+	if (error)
+		s->forgotten = false;
+	else
+		p->forgetting = true;
+	return error;
+}
+
 int policy_forget(struct policy *p, uint64_t tenant)
 {
-	struct session *s;
 	bool known = false;
 	int error;
 
 	for (unsigned i = 0; i < POLICY_SESSIONS; i++) {
-		s = &p->session[i];
-		if (!s->used || s->tenant != tenant)
+		struct session *s = &p->session[i];
+
+		if (!s->used || s->forgotten || s->tenant != tenant)
 			continue;
 		known = true;
-		error = s->ended ? 0 : policy_session_end(p, s);
-		for (uint32_t slot = 0; !error && s->dirty > 0 && slot < p->capacity; slot++) {
-			if (p->slot[slot].state == SLOT_TO_ZERO && p->slot[slot].owner == s)
-				error = policy_lease_clean(p, slot);
-		}
-		if (!error)
-			error = policy_session_erase(p, s);
+		error = forget_one(p, s);
 		if (error)
 			return error;
 	}
 	if (!known)
 		return ENOENT;
+	erase_forgotten(p);
 	policy_log(p, LOG_NOTICE, "tenant %016llx forgotten", (unsigned long long)tenant);
 	return 0;
 }

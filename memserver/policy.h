@@ -106,14 +106,15 @@ bool policy_attached(const struct policy_link *link);
 void policy_unlinked(struct policy *p, struct policy_link *link);
 
 /*
- * Zeroes at most one slot that an ended session left behind. True: there is more to do now. To be
- * called when idle; without it a LEASE that finds nothing free does the same work itself.
+ * Zeroes at most one slot that an ended session left behind, and erases forgotten sessions that have
+ * none left. True: there is more to do now. To be called when idle; without it a LEASE that finds nothing free does the same work itself.
  */
 bool policy_turn(struct policy *p);
 
 /*
- * Administration: ends every session of a tenant, frees its extents and its bond to a domain.
- * 0, ENOENT for an unknown tenant, or the store's errno: then the rest is still to be done.
+ * Administration: ends every session of a tenant, frees its extents and its bond to a domain. The
+ * slots are zeroed later, by policy_turn() or as they are leased; an attach FRESH of a session number
+ * that was just forgotten is refused until then (RPC_ERROR_RESOURCES). 0, ENOENT for an unknown tenant, or the store's errno: then the rest is still to be done.
  */
 int policy_forget(struct policy *p, uint64_t tenant);
 
@@ -134,7 +135,7 @@ struct policy_session_info {
 	bool connected, ended;
 };
 
-/* The index-th session; false past the end. */
+/* The index-th session, forgotten ones left out; false past the end. */
 bool policy_session(const struct policy *p, unsigned index, struct policy_session_info *info);
 
 #endif

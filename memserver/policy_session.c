@@ -233,7 +233,7 @@ static bool other_domain(const struct policy *p, uint64_t tenant, const uint8_t 
 	for (unsigned i = 0; i < POLICY_SESSIONS; i++) {
 		const struct session *s = &p->session[i];
 
-		if (s->used && s->tenant == tenant &&
+		if (s->used && !s->forgotten && s->tenant == tenant &&
 			memcmp(s->domain, domain, sizeof(s->domain)) != 0)
 			return true;
 	}
@@ -274,6 +274,16 @@ static struct session *admit(struct policy *p, struct policy_link *link,
 			"tenant %016llx belongs to another domain",
 			(unsigned long long)link->tenant);
 		return NULL;
+	}
+	if (s && s->forgotten) {
+		/* A second one of its name would make the slots' records ambiguous. */
+		if (be32_get(attach->mode) == RPC_ATTACH_FRESH) {
+			policy_message_refuse(r, RPC_ERROR_RESOURCES,
+				"session %016llx is being forgotten: try again",
+				(unsigned long long)link->number);
+			return NULL;
+		}
+		s = NULL;
 	}
 	if (s && s->ended) {
 		policy_message_refuse(
@@ -344,7 +354,7 @@ bool policy_session(const struct policy *p, unsigned index, struct policy_sessio
 	for (unsigned i = 0; i < POLICY_SESSIONS; i++) {
 		const struct session *s = &p->session[i];
 
-		if (!s->used || index-- > 0)
+		if (!s->used || s->forgotten || index-- > 0)
 			continue;
 		*info = (struct policy_session_info){.tenant = s->tenant,
 			.session = s->number,

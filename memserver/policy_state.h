@@ -41,6 +41,7 @@ struct held {
 struct session {
 	bool used;
 	bool ended;
+	bool forgotten; /* and ended: remembered only until its slots are zeroed */
 	uint64_t tenant;
 	uint64_t number;
 	uint64_t serial; /* order of creation in this store */
@@ -80,6 +81,7 @@ struct policy {
 	 */
 	uint32_t unsure_slot; /* or POLICY_NONE */
 	struct session *unsure_session; /* or NULL */
+	bool forgetting; /* a session may be forgotten that still has its record */
 	bool header; /* the store has one */
 	bool replaced; /* it names another pool */
 	uint64_t serial; /* last one given to a session */

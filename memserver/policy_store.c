@@ -16,7 +16,13 @@ enum record_kind {
 	RECORD_SLOT = 3,
 };
 
-/* A session's `state` is 1 when it has ended; a slot's is enum slot_state. */
+/* In a session's record; a slot's `state` is enum slot_state. */
+enum session_state {
+	SESSION_LIVE = 0,
+	SESSION_ENDED = 1,
+	SESSION_FORGOTTEN = 2, /* ended too */
+};
+
 struct record {
 	be32 magic;
 	be16 version;
@@ -73,7 +79,10 @@ int policy_store_header(struct policy *p)
 int policy_store_session(struct policy *p, const struct session *s)
 {
 	uint32_t number = POLICY_RECORD_SESSION + (uint32_t)(s - p->session);
-	struct record record = {.state = be32_make(s->ended),
+	enum session_state state = s->forgotten ? SESSION_FORGOTTEN
+				   : s->ended   ? SESSION_ENDED
+						: SESSION_LIVE;
+	struct record record = {.state = be32_make(state),
 		.tenant = be64_make(s->tenant),
 		.session = be64_make(s->number),
 		.serial = be64_make(s->serial),
@@ -113,14 +122,16 @@ static int load_session(struct policy *p, uint32_t place, const struct record *r
 {
 	struct session *s;
 
-	if (place >= POLICY_SESSIONS || be32_get(record->state) > 1 ||
+	if (place >= POLICY_SESSIONS || be32_get(record->state) > SESSION_FORGOTTEN ||
 		be64_get(record->session) == 0)
 		return EBADMSG;
 	s = &p->session[place];
 	if (s->used || policy_session_find(p, be64_get(record->tenant), be64_get(record->session)))
 		return EBADMSG;
 	s->used = true;
-	s->ended = be32_get(record->state) == 1;
+	s->ended = be32_get(record->state) != SESSION_LIVE;
+	s->forgotten = be32_get(record->state) == SESSION_FORGOTTEN;
+	p->forgetting |= s->forgotten;
 	s->tenant = be64_get(record->tenant);
 	s->number = be64_get(record->session);
 	s->serial = be64_get(record->serial);

@@ -723,6 +723,7 @@ static void smaller_pool_loses_its_tail(void **state)
 	assert_int_equal(fixture_lease(f, link, 1), RPC_ERROR_NONE);
 }
 
+/* At once for everybody outside; the slots are zeroed in the server's own time. */
 static void forget_frees_everything(void **state)
 {
 	struct fixture *f = *state;
@@ -730,21 +731,88 @@ static void forget_frees_everything(void **state)
 	struct policy_session_info info;
 
 	assert_int_equal(fixture_lease(f, link, 0), RPC_ERROR_NONE);
+	assert_int_equal(fixture_lease(f, link, 1), RPC_ERROR_NONE);
 	f->memory[0] = 0xaa;
+	f->memory[1] = 0xbb;
 	fixture_trace_clear(f);
 	assert_int_equal(policy_forget(f->policy, 8), ENOENT);
 	f->store_errors = 1;
 	assert_int_equal(policy_forget(f->policy, 7), ENOSPC);
-	fixture_trace_is(f, "destroy a;conceal 0;");
+	fixture_trace_is(f, "destroy a;conceal 0;conceal 1;");
+	assert_true(policy_session(f->policy, 0, &info));
 	assert_int_equal(policy_forget(f->policy, 7), 0);
-	fixture_trace_is(f, "store session;end 70;zero 0;store 0=0;store session;");
+	fixture_trace_is(f, "store session;end 70;");
 	assert_false(policy_session(f->policy, 0, &info));
-	assert_int_equal(f->memory[0], 0);
+	assert_int_equal(policy_forget(f->policy, 7), ENOENT);
 	link = fixture_connect(f, "b", 7, 0x70);
 	f->counter = 0;
 	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_RESUME, 4, 7), RPC_ERROR_UNKNOWN);
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_FRESH, 4, 7), RPC_ERROR_RESOURCES);
+	/* Neither its promise nor its domain is in anybody's way. */
+	link = fixture_connect(f, "c", 7, 0x71);
+	f->counter = 0;
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_FRESH, 4, 99), RPC_ERROR_NONE);
+	fixture_trace_clear(f);
+	assert_true(policy_turn(f->policy));
+	fixture_trace_is(f, "zero 0;store 0=0;");
+	assert_false(policy_turn(f->policy));
+	fixture_trace_is(f, "zero 1;store 1=0;store session;");
+	assert_int_equal(f->memory[0] | f->memory[1], 0);
+	assert_false(policy_turn(f->policy));
+	fixture_trace_is(f, "");
+	link = fixture_connect(f, "d", 8, 0x70);
+	f->counter = 0;
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_RESUME, 4, 7), RPC_ERROR_UNKNOWN);
+}
+
+static void forgotten_stays_so_over_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	struct policy_link *link = attached(f, "a", 7, 0x70, 4);
+	struct policy_session_info info;
+
+	assert_int_equal(fixture_lease(f, link, 0), RPC_ERROR_NONE);
+	f->memory[0] = 0xaa;
+	assert_int_equal(policy_forget(f->policy, 7), 0);
 	fixture_restart(f, false);
 	assert_false(policy_session(f->policy, 0, &info));
+	link = fixture_connect(f, "b", 7, 0x70);
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_RESUME, 4, 7), RPC_ERROR_UNKNOWN);
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_FRESH, 4, 99), RPC_ERROR_RESOURCES);
+	fixture_trace_clear(f);
+	/* A store that fails leaves the record for a later turn. */
+	f->stores_good = 1;
+	f->store_errors = 1;
+	assert_false(policy_turn(f->policy));
+	fixture_trace_is(f, "zero 0;store 0=0;");
+	assert_false(policy_turn(f->policy));
+	fixture_trace_is(f, "store session;");
+	assert_int_equal(f->memory[0], 0);
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_FRESH, 4, 99), RPC_ERROR_NONE);
+	fixture_restart(f, false);
+	assert_true(policy_session(f->policy, 0, &info));
+	assert_false(policy_session(f->policy, 1, &info));
+}
+
+/* Who leases the last slot of a forgotten session zeroes it too. */
+static void forgotten_slots_are_leased_again(void **state)
+{
+	struct fixture *f = *state;
+	struct policy_link *link = attached(f, "a", 7, 0x70, FIXTURE_SLOTS);
+
+	for (uint32_t i = 0; i < FIXTURE_SLOTS; i++) {
+		assert_int_equal(fixture_lease(f, link, i), RPC_ERROR_NONE);
+		f->memory[i] = 0xaa;
+	}
+	assert_int_equal(policy_forget(f->policy, 7), 0);
+	link = attached(f, "b", 8, 0x80, FIXTURE_SLOTS);
+	for (uint32_t i = 0; i < FIXTURE_SLOTS; i++) {
+		assert_int_equal(fixture_lease(f, link, i), RPC_ERROR_NONE);
+		assert_int_equal(f->memory[i], 0);
+	}
+	fixture_trace_clear(f);
+	assert_false(policy_turn(f->policy));
+	fixture_trace_is(f, "store session;");
 }
 
 static void ended_sessions_make_room(void **state)
@@ -1066,6 +1134,8 @@ int main(void)
 		TEST(crash_while_recording_losses),
 		TEST(smaller_pool_loses_its_tail),
 		TEST(forget_frees_everything),
+		TEST(forgotten_stays_so_over_a_crash),
+		TEST(forgotten_slots_are_leased_again),
 		TEST(ended_sessions_make_room),
 		TEST(too_many_sessions),
 		TEST(session_info_tells),
