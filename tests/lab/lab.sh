@@ -18,6 +18,9 @@ fail() {
 # lab_begin NAME: directories, libvirt, the promise to take everything down again.
 lab_begin() {
 	[ "$(id -u)" -eq 0 ] || { echo "$0: needs root (network namespaces, libvirt)" >&2; exit 1; }
+	mkdir -p "$build/lab"
+	exec 7>"$build/lab/$1.lock"
+	flock -n 7 || { echo "$0: another run of '$1' goes on here" >&2; exit 1; }
 	run_name=$1
 	work=$build/lab/$run_name
 	logs=$build/logs/$run_name
@@ -30,7 +33,7 @@ lab_begin() {
 	trap 'lab_end $?' EXIT
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	"$here/libvirt.sh" up "$lv" || exit 1
+	"$here/libvirt.sh" up "$lv" 7>&- || exit 1
 	consoles=$lv/log/qemu
 	mkdir -p "$consoles"
 }
@@ -61,7 +64,7 @@ lab_tails() {
 	done
 }
 
-in_lab() { "$here/libvirt.sh" in "$lv" "$@"; }
+in_lab() { "$here/libvirt.sh" in "$lv" "$@" 7>&-; }
 virsh() { in_lab timeout 60 virsh -q "$@"; }
 annex() { in_lab timeout 120 "$annex_program" "$@"; }
 

@@ -158,7 +158,7 @@ part_refusals() {
 	other orphan 64 10.77.0.5
 	virsh start orphan >/dev/null 2>&1
 	check "a missing server is named and stops the boot" \
-		lab_wait orphan 120 'boot stopped: .*memory1'
+		lab_wait orphan 120 'boot stopped: config line [0-9]+: server memory1'
 	check "its kernel never started" not_says orphan 'LAB-BEGIN|Linux version'
 	virsh destroy orphan 2>/dev/null
 }

@@ -293,6 +293,8 @@ static bool parse_line(struct parser *p, const char *text, size_t length, unsign
 			return fail(p, "key appears twice");
 		*seen |= 1u << k;
 		wrong = keys[k].set(p->config, p->value);
+		if (!wrong && keys[k].set == set_server)
+			p->config->server[p->config->servers - 1].line = p->line;
 		return wrong ? fail(p, wrong) : true;
 	}
 	return fail(p, "unknown key");

@@ -12,6 +12,7 @@ struct config_server {
 	char name[CONFIG_NAME_MAX];
 	uint32_t address; /* host order */
 	uint16_t port;
+	unsigned line; /* of the configuration */
 };
 
 struct config {

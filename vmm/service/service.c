@@ -29,6 +29,7 @@
 #define MANAGE_LATE_NS (10 * MS) /* its turn comes after this though faults keep coming */
 #define SLOW_TURN_NS   MS
 #define STALL_LOG_NS   (1000 * MS)
+#define WAITING_END_NS (60000 * MS) /* a server that does not answer for so long stops the boot */
 #define WAITING_LOG_NS (5000 * MS) /* between lines that say what the boot waits for */
 
 _Atomic uint32_t service_asleep;
@@ -406,13 +407,33 @@ static bool all_ready(struct service *s, bool say)
 	return ready;
 }
 
+static void no_answer(const struct service *s)
+{
+	for (unsigned i = 0; i < s->config->servers; i++) {
+		const struct config_server *c = &s->config->server[i];
+		struct session_info info;
+
+		session_info(s->session[i], &info);
+		if (info.state != SESSION_READY)
+			panic_boot(
+				"config line %u: server %s (%u.%u.%u.%u:%u) does not answer: %s; "
+				"start it, or name another",
+				c->line, c->name, c->address >> 24, c->address >> 16 & 255,
+				c->address >> 8 & 255, c->address & 255, c->port,
+				session_state_name(info.reached));
+	}
+}
+
 static void wait_for_servers(struct service *s)
 {
+	uint64_t end = clock_now() + WAITING_END_NS;
 	uint64_t say_at = clock_now() + WAITING_LOG_NS;
 	bool say = false;
 
 	while (!all_ready(s, say)) {
 		turn_and_rest(s);
+		if (clock_now() > end)
+			no_answer(s);
 		say = clock_now() > say_at;
 		if (say)
 			say_at = clock_now() + WAITING_LOG_NS;
