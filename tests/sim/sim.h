@@ -74,6 +74,7 @@ struct sim {
 	uint32_t extents;
 	bool overcommit;
 	bool reboots;
+	uint64_t read_patience; /* ns, 0: the engine's own */
 	/* The guest. */
 	uint64_t expected[SIM_WORK_MAX][SIM_WORDS];
 	uint32_t work; /* pages it uses */

@@ -54,6 +54,7 @@ static void start_engine(struct sim *s)
 		.cpus = s->cpus,
 		.ranges = 2,
 		.servers = s->servers,
+		.read_patience = s->read_patience,
 		.tables = s->tables};
 	uint32_t first = s->frames / 3;
 	const char *reason;
@@ -84,6 +85,8 @@ void world_start(struct sim *s)
 	per_server = (s->extents + s->servers - 1) / s->servers;
 	s->overcommit = per_server > 1 && random_chance(r, 60);
 	s->reboots = random_chance(r, 200);
+	/* So short that READs are given up in plenty. */
+	s->read_patience = random_chance(r, 500) ? random_between(r, 20000000, 250000000) : 0;
 	s->work = random_below(r, 4 * s->frames) + s->frames / 2;
 	if (s->reboots && random_chance(r, 500))
 		s->work = s->frames - random_below(r, s->frames / 4);

@@ -49,6 +49,7 @@ static int setup(const struct slat_format *format)
 		.server = {&f->session},
 		.servers = 1,
 		.server_name = {"m0"},
+		.read_patience = 2000000000,
 		.tables = f->tables};
 	f->far = far_start(&f->config, &reason);
 	if (!f->far)
@@ -157,6 +158,7 @@ void fixture_press(unsigned cpu, uint32_t first, uint32_t count)
 		}
 		fixture_resume(cpu);
 		fixture_turns(1);
+		fixture_grant();
 	}
 }
 

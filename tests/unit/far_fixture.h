@@ -80,8 +80,8 @@ unsigned fixture_answer_reads(enum session_status status);
 /* The server's copy of a page. */
 uint8_t *fixture_remote(uint32_t page);
 
-/* Fills pages first.. with content and evicts until `page` is in `state`. */
 enum page_state fixture_state(uint32_t page);
+/* Touches pages first.., granting leases and answering READs. */
 void fixture_press(unsigned cpu, uint32_t first, uint32_t count);
 
 void fixture_lose(void);

@@ -346,6 +346,7 @@ static void watermarks_follow_the_rate(void **state)
 	far_frames(fixture.far, &total, &free, &calm, &high);
 	assert_int_equal(total, FIXTURE_FRAMES);
 	assert_int_equal(free, FIXTURE_FRAMES);
+	fixture_press(0, 0, 1);
 	for (unsigned i = 0; i < 200; i++) {
 		if (fixture_fault(0, i, false))
 			fixture_resume(0);
@@ -365,12 +366,12 @@ static void cleaning_survives_a_write_during_it(void **state)
 {
 	uint32_t page = ENGINE_NONE;
 
+	fixture_press(0, 0, 1);
 	for (unsigned i = 0; i < 200; i++) {
 		fixture_touch(0, i, true);
 		fixture_poke(i, i + 1);
 	}
 	fixture_turns(1);
-	fixture_grant();
 	for (unsigned i = 0; i < 400 && page == ENGINE_NONE; i++) {
 		fixture_press(0, 4096 + i, 1);
 		fixture_turns(30);
@@ -411,6 +412,28 @@ static void refused_lease_stalls_first_touches(void **state)
 	assert_false(stall.stalled);
 }
 
+static void few_pages_without_a_lease(void **state)
+{
+	struct far_stall stall;
+	uint32_t page = 0;
+
+	while (page < 200 && fixture_fault(0, page, true)) {
+		fixture_resume(0);
+		page++;
+	}
+	assert_int_equal(page, fixture.far->low);
+	fixture_turns(1);
+	far_stall(fixture.far, &stall);
+	assert_false(stall.stalled);
+	fixture_turns(260);
+	far_stall(fixture.far, &stall);
+	assert_string_equal(stall.reason, "server slow");
+	fixture_grant();
+	fixture_turns(1);
+	fixture_resume(0);
+	assert_int_equal(fixture.far->unleased, 0);
+}
+
 static void absent_server_stalls_and_is_waited_for(void **state)
 {
 	struct far_stall stall;
@@ -440,14 +463,103 @@ static void silent_read_is_given_up(void **state)
 
 	make_remote(0x56);
 	fixture_fault(0, 0, false);
-	fixture_turns(260);
-	assert_int_equal(fixture.session.abandoned, 1);
+	fixture_turns(240);
+	far_stall(fixture.far, &stall);
+	assert_false(stall.stalled);
+	assert_true(far_deadline(fixture.far) <= fixture.now + 20000000);
+	fixture_turns(20);
 	far_stall(fixture.far, &stall);
 	assert_true(stall.stalled);
+	assert_string_equal(stall.reason, "server slow");
+	/* A slow answer is still the answer: asked anew it would be as slow again. */
+	assert_int_equal(fixture.session.abandoned, 0);
+	fixture_turns(1750);
+	assert_int_equal(fixture.session.abandoned, 1);
 	fixture_turns(1);
 	fixture_answer_reads(SESSION_OK);
 	fixture_resume(0);
 	assert_int_equal(fixture_peek(0), 0x56);
+}
+
+static void slow_answer_is_taken(void **state)
+{
+	struct far_stall stall;
+	uint32_t reads;
+
+	make_remote(0x61);
+	reads = fixture.session.reads;
+	fixture_fault(0, 0, false);
+	fixture_turns(1900);
+	assert_int_equal(fixture.session.reads, reads + 1);
+	fixture_answer_reads(SESSION_OK);
+	fixture_resume(0);
+	assert_int_equal(fixture_peek(0), 0x61);
+	far_stall(fixture.far, &stall);
+	assert_false(stall.stalled);
+}
+
+/* The server goes away while the READ is under way, not before the fault. */
+static void server_lost_under_a_read_stalls(void **state)
+{
+	struct far_stall stall;
+
+	make_remote(0x62);
+	fixture_fault(0, 0, false);
+	fixture_lose();
+	fixture_turns(1);
+	far_stall(fixture.far, &stall);
+	assert_true(stall.stalled && !stall.hold);
+	assert_string_equal(stall.reason, "server away");
+	fixture_turns(5001);
+	far_stall(fixture.far, &stall);
+	assert_true(stall.hold);
+}
+
+/* Pages 0.. dirty, the others clean, until no frame is left; no WRITE is answered. */
+static void use_all_frames(uint32_t dirty)
+{
+	uint32_t page = 0;
+
+	fixture_touch(0, 0, true);
+	fixture_poke(0, 1);
+	fixture_turns(1);
+	fixture_grant();
+	while (page++ < 400 && fixture_fault(0, page, page < dirty)) {
+		fixture_resume(0);
+		if (page < dirty)
+			fixture_poke(page, page + 1);
+		fixture_turns(1);
+	}
+	assert_in_range(page, 1, 399);
+	assert_int_equal(fixture.far->waiter[0].wait, WAIT_FRAME);
+}
+
+static void fault_without_a_frame_stalls(void **state)
+{
+	struct far_stall stall;
+
+	use_all_frames(400);
+	fixture_turns(100);
+	far_stall(fixture.far, &stall);
+	assert_false(stall.stalled);
+	fixture_turns(200);
+	far_stall(fixture.far, &stall);
+	assert_string_equal(stall.reason, "server slow");
+	fixture_lose();
+	fixture_turns(1);
+	far_stall(fixture.far, &stall);
+	assert_string_equal(stall.reason, "server away");
+	fixture_turns(5001);
+	far_stall(fixture.far, &stall);
+	assert_true(stall.hold);
+}
+
+static void hung_writes_do_not_stop_reclaim(void **state)
+{
+	use_all_frames(40);
+	assert_true(pcache_coming(fixture.far) >= fixture.far->low);
+	fixture_turns(30);
+	assert_true(fixture_done(0));
 }
 
 static void a_pause_is_nobodys_silence(void **state)
@@ -547,11 +659,8 @@ static void strange_extents_are_ignored(void **state)
 	assert_int_equal(lost, 0);
 }
 
-static void ended_session_stops_a_guest_that_needs_it(void **state)
+static void ended_session_stops_the_guest(void **state)
 {
-	far_session_events.ended(fixture.far, 0, RPC_ERROR_POOL, "full");
-	fixture_ready();
-	fixture_touch(0, 0, true);
 	assert_true(host_expect_panic(
 		far_session_events.ended(fixture.far, 0, RPC_ERROR_ENDED, "newer session")));
 	assert_non_null(strstr(host_panic_text(), "newer session"));
@@ -629,8 +738,13 @@ int main(void)
 		test(watermarks_follow_the_rate),
 		test(cleaning_survives_a_write_during_it),
 		test(refused_lease_stalls_first_touches),
+		test(few_pages_without_a_lease),
 		test(absent_server_stalls_and_is_waited_for),
 		test(silent_read_is_given_up),
+		test(slow_answer_is_taken),
+		test(server_lost_under_a_read_stalls),
+		test(fault_without_a_frame_stalls),
+		test(hung_writes_do_not_stop_reclaim),
 		test(a_pause_is_nobodys_silence),
 		test(lost_extent_with_remote_pages_stops_the_guest),
 		test(unnamed_extent_is_lost),
@@ -638,7 +752,7 @@ int main(void)
 		test(lost_extent_with_everything_here_is_written_anew),
 		test(unused_extent_is_given_back),
 		test(strange_extents_are_ignored),
-		test(ended_session_stops_a_guest_that_needs_it),
+		test(ended_session_stops_the_guest),
 		test_plain(no_dirty_bits_means_write_faults),
 		test_plain(no_accessed_bits_still_reclaims),
 		test(double_free_is_noticed),

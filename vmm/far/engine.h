@@ -192,11 +192,13 @@ struct far {
 	uint32_t wanted; /* extents in WANTED or REFUSED or LOST */
 	uint32_t leased;
 	uint32_t lost;
+	uint32_t unleased; /* pages in use in extents that are not held */
 	uint32_t extent_hand;
 	uint32_t idle_hand;
 	uint64_t idle_at;
 	uint32_t unblock; /* blocked frames still to be looked at again */
 
+	uint64_t read_patience; /* ns */
 	uint64_t now; /* of the latest turn */
 	uint64_t resumed; /* after the latest gap between turns */
 	struct waiter waiter[SHOOTDOWN_CPUS];

@@ -33,15 +33,18 @@ static bool wanting(enum extent_state state)
 
 static void set_state(struct far *far, struct extent *e, enum extent_state state)
 {
-	bool held = extent_held(e);
+	bool held = extent_held(e), holds;
 
 	far->wanted -= wanting(e->state);
 	far->lost -= e->state == EXTENT_LOST;
 	e->state = (uint8_t)state;
 	far->wanted += wanting(state);
 	far->lost += state == EXTENT_LOST;
-	far->leased += extent_held(e);
+	holds = extent_held(e);
+	far->leased += holds;
 	far->leased -= held;
+	if (holds != held)
+		far->unleased += holds ? -(uint32_t)e->used : e->used;
 }
 
 static void want(struct far *far, struct extent *e)
@@ -68,17 +71,23 @@ bool extent_first_touch(struct far *far, uint32_t page)
 	}
 	want(far, e);
 	s = &far->server[engine_server_of(far, page)];
-	return s->ready && !s->refusing && e->state != EXTENT_LOST;
+	/* Until the lease is there the frame can go nowhere: no more of them than the reserve bears. */
+	return s->ready && !s->refusing && e->state != EXTENT_LOST && far->unleased < far->low;
 }
 
 const char *extent_reason(const struct far *far, unsigned server)
 {
-	return far->server[server].ready ? "pool full" : "server away";
+	if (!far->server[server].ready)
+		return "server away";
+	return far->server[server].refusing ? "pool full" : NULL;
 }
 
 void extent_use(struct far *far, uint32_t page)
 {
-	engine_extent_of(far, page)->used++;
+	struct extent *e = engine_extent_of(far, page);
+
+	e->used++;
+	far->unleased += !extent_held(e);
 }
 
 void extent_unuse(struct far *far, uint32_t page)
@@ -87,6 +96,7 @@ void extent_unuse(struct far *far, uint32_t page)
 
 	check(e->used > 0);
 	e->used--;
+	far->unleased -= !extent_held(e);
 }
 
 /*

@@ -15,11 +15,12 @@ void extent_start(struct far *far);
 
 /*
  * May a ZERO page get content? Yes in a held extent; else only while its server is there and has not
- * refused a lease, so that nothing is handed out that no server stands behind. Asks for the lease.
+ * refused a lease, and for few pages: their frames are pinned until the lease is granted. Asks for
+ * the lease.
  */
 bool extent_first_touch(struct far *far, uint32_t page);
 
-/* Why extent_first_touch() said no. */
+/* Why extent_first_touch() said no; NULL: the lease is under way. */
 const char *extent_reason(const struct far *far, unsigned server);
 
 /* A page of it stopped, or began, being ZERO. */

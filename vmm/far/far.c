@@ -67,6 +67,7 @@ static void copy_config(struct far *far, const struct far_config *c)
 	far->mailbox = c->mailbox;
 	far->shootdown = c->shootdown;
 	far->clock = c->clock;
+	far->read_patience = c->read_patience ? c->read_patience : FAR_READ_PATIENCE_NS;
 	for (unsigned i = 0; i < c->ranges; i++)
 		far->range[i] = c->range[i];
 	for (unsigned i = 0; i < c->servers; i++) {
@@ -286,18 +287,14 @@ static void lost(void *context, unsigned server, uint64_t now)
 static void ended(void *context, unsigned server, enum rpc_error code, const char *text)
 {
 	struct far *far = context;
-	uint64_t pages;
 
 	if (server >= far->servers)
 		return;
-	far->server[server].ready = false;
-	pages = extent_used_pages(far, server);
-	if (pages > 0)
-		panic_guest("server %u (%s) has ended the session (error %u: %s), and %llu of "
-			    "the guest's pages depend on it",
-			server, far->server[server].name, code, text, (unsigned long long)pages);
-	log_error("server %u (%s) will not serve this session: error %u: %s", server,
-		far->server[server].name, code, text);
+	/* Also with no page there yet: the guest could touch its share only to wait for ever. */
+	panic_guest("server %u (%s) has ended the session (error %u: %s), and %llu of the guest's "
+		    "pages depend on it",
+		server, far->server[server].name, code, text,
+		(unsigned long long)extent_used_pages(far, server));
 }
 
 static void read_done(

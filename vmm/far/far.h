@@ -22,7 +22,12 @@ struct far;
 #define FAR_RANGES          4u
 #define FAR_FRAMES_PER_CPU  128u /* the pcache's floor (architecture section 4) */
 #define FAR_BYTES_PER_FRAME 32u
-#define FAR_STALL_HOLD_NS   5000000000ull /* after this all vCPUs are held together */
+/*
+ * Three lives of a queue pair (10 s without progress end one): a READ unanswered for so long is lost
+ * though the queue pair goes on. Much shorter would never end where round trips take longer.
+ */
+#define FAR_READ_PATIENCE_NS 30000000000ull
+#define FAR_STALL_HOLD_NS    5000000000ull /* after this all vCPUs are held together */
 
 /* Local RAM of the pcache: page-aligned, reachable at `memory`, known to the SLAT as `hpa`. */
 struct far_range {
@@ -42,6 +47,7 @@ struct far_config {
 	unsigned servers;
 	const char *server_name[FAR_SERVERS]; /* for reports; NULL: only its number is known */
 	uint64_t (*clock)(void); /* ns, same clock as `now`, for the histograms; NULL: `now` is */
+	uint64_t read_patience; /* ns; 0: FAR_READ_PATIENCE_NS */
 	void *tables; /* far_tables_size() bytes, page-aligned, any content */
 };
 
@@ -76,7 +82,7 @@ struct far_states {
 	X(leases, "extents leased")                                                                \
 	X(lease_refusals, "leases that a server refused for now")                                  \
 	X(releases, "extents given back")                                                          \
-	X(stalls, "times that a fault had to wait for an absent server")
+	X(stalls, "times that a fault had to wait for an absent or slow server")
 
 struct far_counters {
 #define X(name, text) uint64_t name;
@@ -100,11 +106,11 @@ struct far_histograms {
 
 /* What the guest is told, and `annex` shows. */
 struct far_stall {
-	bool stalled; /* a fault waits for an absent server, or for a lease it was refused */
+	bool stalled; /* a fault waits for an absent or slow server, or for a refused lease */
 	bool hold; /* longer than FAR_STALL_HOLD_NS: vCPUs are to be held */
 	uint64_t since; /* ns */
 	unsigned server; /* index */
-	const char *reason; /* "server away", "pool full"; "" when not stalled */
+	const char *reason; /* "server away", "server slow", "pool full"; "" when not stalled */
 };
 
 /* Bytes for `tables`: 32 per frame, 16 per extent and a fixed part. */

@@ -84,7 +84,7 @@ static enum page_state verify_page(const struct far *far, uint32_t page)
 static void verify_pages(const struct far *far)
 {
 	uint64_t states[PAGE_STATES] = {0};
-	uint64_t framed = 0, used = 0, free = far->list[LIST_FREE].count;
+	uint64_t framed = 0, used = 0, unleased = 0, free = far->list[LIST_FREE].count;
 
 	for (uint32_t page = 0; page < far->pages; page++) {
 		enum page_state state = verify_page(far, page);
@@ -96,9 +96,13 @@ static void verify_pages(const struct far *far)
 		check(states[i] == far->states[i]);
 	/* R3, from the frames' side: as many pages with a frame as frames with a page. */
 	check(framed + free == far->frames);
-	for (uint32_t i = 0; i < far->extents; i++)
+	for (uint32_t i = 0; i < far->extents; i++) {
 		used += far->extent[i].used;
+		if (!extent_held(&far->extent[i]))
+			unleased += far->extent[i].used;
+	}
 	check(used == far->pages - states[PAGE_ZERO]);
+	check(unleased == far->unleased);
 }
 
 static void verify_records(const struct far *far)

@@ -12,7 +12,7 @@
 #include "lib/event.h"
 #include "lib/plant.h"
 
-#define PATIENCE_NS   250000000ull /* a READ without an answer is given up */
+#define PATIENCE_NS   250000000ull /* a fault that waits longer is told: its server is slow */
 #define TRIES_MAX     12u /* failed checks of one page before the guest is stopped */
 #define RECHECK_SHIFT 17u /* first wait after a failed check: 131 us, doubled each time */
 
@@ -106,10 +106,13 @@ static struct frame *give_page(struct far *far, uint32_t frame, uint32_t page, e
 static void fill_zero(struct far *far, unsigned cpu, uint32_t page, bool write, uint64_t now)
 {
 	unsigned server = engine_server_of(far, page);
+	const char *reason;
 	uint32_t frame;
 
 	if (!extent_first_touch(far, page)) {
-		stall(far, cpu, server, extent_reason(far, server), now);
+		reason = extent_reason(far, server);
+		if (reason)
+			stall(far, cpu, server, reason, now);
 		set_wait(far, cpu, WAIT_LEASE);
 		return;
 	}
@@ -328,32 +331,69 @@ static void give_up(struct far *far, uint32_t frame)
 		if (!(f->waiters & 1u << cpu))
 			continue;
 		set_wait(far, cpu, WAIT_FRAME);
-		stall(far, cpu, server, "server away", far->waiter[cpu].taken);
+		stall(far, cpu, server, "server slow", far->waiter[cpu].taken);
 	}
 	slat_write(&far->leaf[f->page], page_entry(PAGE_REMOTE, f->crc));
 	pcache_state(far, f, PAGE_REMOTE);
 	pcache_free(far, frame);
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* ns at which this vCPU's READ is given up. */
-static uint64_t patience_of(const struct far *far, unsigned cpu)
+static uint64_t give_up_at(const struct far *far, unsigned cpu)
 {
 	const struct waiter *w = &far->waiter[cpu];
-	const struct frame *f;
 
-	if (w->wait != WAIT_FILL)
+	if (w->wait != WAIT_FILL || far->frame[w->frame].list != LIST_NONE)
 		return UINT64_MAX;
-	f = &far->frame[w->frame];
-	if (f->list != LIST_NONE)
-		return UINT64_MAX;
-	return (f->time > far->resumed ? f->time : far->resumed) + PATIENCE_NS;
+	return later(far->frame[w->frame].time, far->resumed) + far->read_patience;
+}
+
+/* Whose fault it is that no frame comes back: the page that waits may be another server's. */
+static unsigned culprit(const struct far *far, unsigned server)
+{
+	for (unsigned i = 0; i < far->servers; i++) {
+		if (!far->server[i].ready)
+			return i;
+		if (far->server[i].in_flight > far->server[server].in_flight)
+			server = i;
+	}
+	return server;
+}
+
+/*
+ * A fault that waits says so: at once if its server is away, also when the server went only after
+ * the fault had come, and after a while whatever it waits for.
+ */
+static void tell(struct far *far, unsigned cpu, uint64_t now)
+{
+	const struct waiter *w = &far->waiter[cpu];
+	unsigned server = engine_server_of(far, page_of(far, cpu));
+	uint64_t start = later(w->taken, far->resumed);
+	bool slow = start + PATIENCE_NS <= now;
+
+	if (w->wait == WAIT_FRAME && slow)
+		server = culprit(far, server);
+	if (!far->server[server].ready && (slow || w->wait != WAIT_FRAME))
+		stall(far, cpu, server, "server away", slow ? start : now);
+	else if (slow)
+		stall(far, cpu, server,
+			w->wait != WAIT_FILL && far->server[server].refusing ? "pool full"
+									     : "server slow",
+			start);
 }
 
 void fault_patience(struct far *far, uint64_t now)
 {
 	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
-		if (patience_of(far, cpu) <= now)
+		if (give_up_at(far, cpu) <= now)
 			give_up(far, far->waiter[cpu].frame);
+		if (far->waiter[cpu].wait != WAIT_NONE)
+			tell(far, cpu, now);
 	}
 }
 
@@ -363,11 +403,15 @@ uint64_t fault_deadline(const struct far *far)
 
 	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
 		const struct waiter *w = &far->waiter[cpu];
-		uint64_t at = patience_of(far, cpu);
+		uint64_t at = give_up_at(far, cpu);
 
+		if (w->wait == WAIT_NONE)
+			continue;
 		if (w->wait == WAIT_FILL && far->frame[w->frame].list != LIST_NONE &&
 			far->frame[w->frame].time > far->now)
 			at = far->frame[w->frame].time;
+		if (!w->stalled && later(w->taken, far->resumed) + PATIENCE_NS < at)
+			at = later(w->taken, far->resumed) + PATIENCE_NS;
 		if (at < deadline)
 			deadline = at;
 	}

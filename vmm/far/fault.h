@@ -14,7 +14,7 @@ void fault_again(struct far *far, uint64_t now);
 /* Posts READs that could not be posted when their fault came, or failed. */
 void fault_refill(struct far *far, unsigned server, uint64_t now);
 
-/* Gives up READs without an answer, so that their faults are served anew. */
+/* Tells which faults stall; gives up READs without an answer: their faults are served anew. */
 void fault_patience(struct far *far, uint64_t now);
 
 /* session_events.read_done */

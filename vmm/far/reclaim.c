@@ -17,6 +17,7 @@
 #define BATCH_NS       1000000ull /* between two shootdowns, unless a fault waits for a frame */
 #define WALK_BUDGET    1024u /* leaf entries per turn */
 #define TAKE_BUDGET    128u /* evictions per turn */
+#define STARVED_NS     10000000ull /* victims that take longer to be written do not count */
 #define REGION         512u
 #define CLEAN_BATCH    16u
 #define CLEAN_PAUSE_NS 20000000ull /* after nothing was found to clean */
@@ -185,9 +186,26 @@ static uint32_t walk(struct far *far, uint32_t want)
 	return took;
 }
 
+/*
+ * Frames that are on their way. While a fault has waited long for one, dirty victims are not: their
+ * server may hang, and what other servers hold, or what is clean, can be had.
+ */
+static uint32_t coming(const struct far *far)
+{
+	if (far->waiting[WAIT_FRAME] == 0 || pcache_reserve(far) > 0)
+		return pcache_coming(far);
+	for (unsigned cpu = 0; cpu < far->cpus; cpu++) {
+		const struct waiter *w = &far->waiter[cpu];
+
+		if (w->wait == WAIT_FRAME && w->taken + STARVED_NS <= far->now)
+			return far->list[LIST_UNSETTLED].count;
+	}
+	return pcache_coming(far);
+}
+
 static bool reserve_low(const struct far *far)
 {
-	return pcache_reserve(far) + pcache_coming(far) < far->low;
+	return pcache_reserve(far) + coming(far) < far->low;
 }
 
 /* A fault waits for a frame and none is on its way. */
@@ -217,14 +235,14 @@ static void close_batch(struct far *far, uint64_t now)
  */
 static void evict(struct far *far, uint64_t now)
 {
-	uint32_t have = pcache_reserve(far) + pcache_coming(far);
+	uint32_t have = pcache_reserve(far) + coming(far);
 	uint32_t want = far->high > have ? far->high - have : 0;
 
 	if (!far->open)
 		far->opened_at = now;
 	far->open = true;
 	walk(far, want < TAKE_BUDGET ? want : TAKE_BUDGET);
-	if (pcache_reserve(far) + pcache_coming(far) >= far->high || starved(far) ||
+	if (pcache_reserve(far) + coming(far) >= far->high || starved(far) ||
 		now - far->opened_at >= BATCH_NS / 4)
 		close_batch(far, now);
 }
