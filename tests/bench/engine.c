@@ -370,7 +370,9 @@ static void run_kind(struct bench *b, enum page_state from, enum page_state to, 
 {
 	for (uint32_t page = 0; page < WORKING; page++)
 		fault(b, page, true, false);
-	rest(b, SETTLED);
+	/* Until what is local is clean: written back on its way out. */
+	for (unsigned i = 0; i < 2 * WORKING; i++)
+		fault(b, find(b, PAGE_REMOTE, PAGE_REMOTE), false, false);
 	for (unsigned i = 0; i < count; i++) {
 		fault(b, find(b, from, to), false, true);
 		if (!b->whole)

@@ -18,42 +18,46 @@
 #define KNOWN         0x80u
 #define NO_PAYLOAD    0x100u
 
-/* Which headers follow the BTH, in the order of the bits' meaning in extension_length(). */
+/* What follows the BTH; above the bits, how many bytes that is. */
+#define LENGTH_SHIFT 9
+#define EXTENSION(bits)                                                                            \
+	(((bits)&HAS_RETH ? 16 : 0) + ((bits)&HAS_AETH ? 4 : 0) + ((bits)&HAS_IMMEDIATE ? 4 : 0) + \
+		((bits)&HAS_DETH ? 8 : 0) + ((bits)&HAS_ATOMIC ? 28 : 0) +                         \
+		((bits)&HAS_RESULT ? 8 : 0) + ((bits)&HAS_INVALID ? 4 : 0))
+#define LAYOUT(bits) ((bits) | EXTENSION(bits) << LENGTH_SHIFT)
+
 static const uint16_t layouts[256] = {
-	[WIRE_SEND_FIRST] = KNOWN,
-	[WIRE_SEND_MIDDLE] = KNOWN,
-	[WIRE_SEND_LAST] = KNOWN,
-	[WIRE_SEND_LAST_IMMEDIATE] = KNOWN | HAS_IMMEDIATE,
-	[WIRE_SEND_ONLY] = KNOWN,
-	[WIRE_SEND_ONLY_IMMEDIATE] = KNOWN | HAS_IMMEDIATE,
-	[WIRE_WRITE_FIRST] = KNOWN | HAS_RETH,
-	[WIRE_WRITE_MIDDLE] = KNOWN,
-	[WIRE_WRITE_LAST] = KNOWN,
-	[WIRE_WRITE_LAST_IMMEDIATE] = KNOWN | HAS_IMMEDIATE,
-	[WIRE_WRITE_ONLY] = KNOWN | HAS_RETH,
-	[WIRE_WRITE_ONLY_IMMEDIATE] = KNOWN | HAS_RETH | HAS_IMMEDIATE,
-	[WIRE_READ_REQUEST] = KNOWN | HAS_RETH | NO_PAYLOAD,
-	[WIRE_READ_FIRST] = KNOWN | HAS_AETH,
-	[WIRE_READ_MIDDLE] = KNOWN,
-	[WIRE_READ_LAST] = KNOWN | HAS_AETH,
-	[WIRE_READ_ONLY] = KNOWN | HAS_AETH,
-	[WIRE_ACK] = KNOWN | HAS_AETH | NO_PAYLOAD,
-	[WIRE_ATOMIC_ACK] = KNOWN | HAS_AETH | HAS_RESULT | NO_PAYLOAD,
-	[WIRE_COMPARE_SWAP] = KNOWN | HAS_ATOMIC | NO_PAYLOAD,
-	[WIRE_FETCH_ADD] = KNOWN | HAS_ATOMIC | NO_PAYLOAD,
-	[WIRE_SEND_LAST_INVALIDATE] = KNOWN | HAS_INVALID,
-	[WIRE_SEND_ONLY_INVALIDATE] = KNOWN | HAS_INVALID,
-	[WIRE_DATAGRAM] = KNOWN | HAS_DETH,
-	[WIRE_DATAGRAM_IMMEDIATE] = KNOWN | HAS_DETH | HAS_IMMEDIATE,
-	[WIRE_CNP] = KNOWN,
+	[WIRE_SEND_FIRST] = LAYOUT(KNOWN),
+	[WIRE_SEND_MIDDLE] = LAYOUT(KNOWN),
+	[WIRE_SEND_LAST] = LAYOUT(KNOWN),
+	[WIRE_SEND_LAST_IMMEDIATE] = LAYOUT(KNOWN | HAS_IMMEDIATE),
+	[WIRE_SEND_ONLY] = LAYOUT(KNOWN),
+	[WIRE_SEND_ONLY_IMMEDIATE] = LAYOUT(KNOWN | HAS_IMMEDIATE),
+	[WIRE_WRITE_FIRST] = LAYOUT(KNOWN | HAS_RETH),
+	[WIRE_WRITE_MIDDLE] = LAYOUT(KNOWN),
+	[WIRE_WRITE_LAST] = LAYOUT(KNOWN),
+	[WIRE_WRITE_LAST_IMMEDIATE] = LAYOUT(KNOWN | HAS_IMMEDIATE),
+	[WIRE_WRITE_ONLY] = LAYOUT(KNOWN | HAS_RETH),
+	[WIRE_WRITE_ONLY_IMMEDIATE] = LAYOUT(KNOWN | HAS_RETH | HAS_IMMEDIATE),
+	[WIRE_READ_REQUEST] = LAYOUT(KNOWN | HAS_RETH | NO_PAYLOAD),
+	[WIRE_READ_FIRST] = LAYOUT(KNOWN | HAS_AETH),
+	[WIRE_READ_MIDDLE] = LAYOUT(KNOWN),
+	[WIRE_READ_LAST] = LAYOUT(KNOWN | HAS_AETH),
+	[WIRE_READ_ONLY] = LAYOUT(KNOWN | HAS_AETH),
+	[WIRE_ACK] = LAYOUT(KNOWN | HAS_AETH | NO_PAYLOAD),
+	[WIRE_ATOMIC_ACK] = LAYOUT(KNOWN | HAS_AETH | HAS_RESULT | NO_PAYLOAD),
+	[WIRE_COMPARE_SWAP] = LAYOUT(KNOWN | HAS_ATOMIC | NO_PAYLOAD),
+	[WIRE_FETCH_ADD] = LAYOUT(KNOWN | HAS_ATOMIC | NO_PAYLOAD),
+	[WIRE_SEND_LAST_INVALIDATE] = LAYOUT(KNOWN | HAS_INVALID),
+	[WIRE_SEND_ONLY_INVALIDATE] = LAYOUT(KNOWN | HAS_INVALID),
+	[WIRE_DATAGRAM] = LAYOUT(KNOWN | HAS_DETH),
+	[WIRE_DATAGRAM_IMMEDIATE] = LAYOUT(KNOWN | HAS_DETH | HAS_IMMEDIATE),
+	[WIRE_CNP] = LAYOUT(KNOWN),
 };
 
 static size_t extension_length(unsigned layout)
 {
-	return (layout & HAS_RETH ? 16 : 0) + (layout & HAS_AETH ? 4 : 0) +
-	       (layout & HAS_IMMEDIATE ? 4 : 0) + (layout & HAS_DETH ? 8 : 0) +
-	       (layout & HAS_ATOMIC ? 28 : 0) + (layout & HAS_RESULT ? 8 : 0) +
-	       (layout & HAS_INVALID ? 4 : 0);
+	return layout >> LENGTH_SHIFT;
 }
 
 /*
@@ -216,8 +220,7 @@ size_t wire_icrc_tail(uint8_t *tail, uint32_t state, uint32_t length)
 
 	memset(tail, 0, pad);
 	crc = ~crc_ethernet(state, tail, pad);
-	for (unsigned i = 0; i < WIRE_ICRC; i++)
-		tail[pad + i] = crc >> (8 * i); /* the one little-endian field */
+	memcpy(tail + pad, &crc, WIRE_ICRC); /* the one little-endian field */
 	return pad + WIRE_ICRC;
 }
 

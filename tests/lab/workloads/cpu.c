@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * cpu [ROUNDS]: integer work over a table of 2 MiB that stays local. Prints the milliseconds of the
- * fastest of five equal rounds, and the result, which is the same everywhere.
+ * fastest of 60 equal rounds, short so that some have the host's CPU for themselves, and the result, which is the same everywhere.
  */
 #include "lab.h"
 
-#define TABLE (1u << 18)
+#define TABLE   (1u << 18)
+#define REPEATS 60u
 
 static uint64_t table[TABLE];
 
@@ -27,11 +28,11 @@ static uint64_t work(unsigned rounds)
 
 int main(int argc, char **argv)
 {
-	unsigned rounds = (unsigned)lab_argument(argc, argv, 1, 60);
+	unsigned rounds = (unsigned)lab_argument(argc, argv, 1, 10);
 	uint64_t sum = 0;
 	double best = 1e9;
 
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < REPEATS; i++) {
 		double began = lab_seconds();
 		double took;
 
@@ -39,6 +40,6 @@ int main(int argc, char **argv)
 		took = lab_seconds() - began;
 		best = took < best ? took : best;
 	}
-	printf("%.1f ms, result %016lx\n", best * 1000, sum);
+	printf("%.2f ms, result %016lx\n", best * 1000, sum);
 	return 0;
 }
