@@ -23,6 +23,6 @@ mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/')
 check "${common[@]}" "${freestanding[@]}" -- "${vmm[@]}"
 check "${common[@]}" -msse4.2 -mpclmul -- vmm/lib/crc.c
 # shellcheck disable=SC2086
-check "${common[@]}" $libraries -- "${host[@]}"
+check "${common[@]}" -Itests $libraries -- "${host[@]}"
 [ $failed -eq 0 ] && echo "tidy: nothing to say"
 exit $failed

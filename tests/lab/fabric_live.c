@@ -342,7 +342,7 @@ static void parse(int argc, char **argv, struct options *o)
 			live.lossy = n;
 		else if (c == 'a' && text_ipv4(optarg, &o->address))
 			continue;
-		else if (c == 's') {
+		else if (c == 's' && optarg != NULL) {
 			colon = strchr(optarg, ':');
 			o->session.port = colon != NULL ? strtoul(colon + 1, NULL, 10) : RPC_PORT;
 			if (colon != NULL)
@@ -405,7 +405,7 @@ int main(int argc, char **argv)
 	live.extents = 2;
 	live.pages = 1000;
 	parse(argc, argv, &o);
-	if (live.extents == 0 || live.extents > EXTENTS_MAX ||
+	if (live.pages == 0 || live.extents == 0 || live.extents > EXTENTS_MAX ||
 		live.pages > live.extents * EXTENT_PAGES)
 		return 2;
 	live.page_count = live.pages;

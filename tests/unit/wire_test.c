@@ -50,11 +50,11 @@ static uint8_t *vector(unsigned v, size_t *length)
 
 static enum wire_result decode(const uint8_t *from, size_t length, struct wire_packet *p)
 {
-	uint8_t *exact = malloc(length);
+	uint8_t *exact = malloc(length + 1); /* reading beyond its end is seen */
 	enum wire_result result;
 
-	memcpy(exact, from, length);
-	result = wire_decode(exact, length, p);
+	memcpy(exact + 1, from, length);
+	result = wire_decode(exact + 1, length, p);
 	free(exact);
 	return result;
 }

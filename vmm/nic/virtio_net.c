@@ -271,11 +271,10 @@ static int net_start(struct nic *nic, const char **reason)
 
 static void reclaim_sent(struct virtio_net *v)
 {
-	enum virtio_ring_next next;
 	uint32_t length;
 	uint16_t id;
 
-	while ((next = virtio_ring_take(&v->tx, &id, &length)) != VIRTIO_RING_EMPTY)
+	while (virtio_ring_take(&v->tx, &id, &length) != VIRTIO_RING_EMPTY)
 		if (id < TX_SLOTS)
 			v->tx_free[v->tx_free_count++] = id;
 }

@@ -53,6 +53,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < pages; i++)
 		check(area, order[pages - 1 - i], 2, "random, second");
+	free(order);
 	if (wrong_pages != 0)
 		lab_fail("%u wrong pages of %zu", wrong_pages, pages);
 	printf("%zu MiB sequential and random, every word right\n", mib);

@@ -37,6 +37,8 @@ int main(int argc, char **argv)
 	double fill, sequential, random;
 
 	pages = lab_argument(argc, argv, 1, 128) * 256;
+	if (pages == 0)
+		lab_fail("nothing to scan");
 	area = lab_map(pages * LAB_PAGE);
 	for (size_t i = 0; i < pages; i++)
 		lab_write_page(area + i * LAB_PAGE, 3, i);
