@@ -8,7 +8,6 @@
 #include "far/reclaim.h"
 #include "far/victim.h"
 #include "far/writeback.h"
-#include "lib/log.h"
 #include "lib/event.h"
 #include "lib/text.h"
 
