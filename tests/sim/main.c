@@ -171,7 +171,7 @@ static void summary(const struct options *o)
 	const struct backend_totals *b = &totals.backend;
 
 	printf("sim (%s): %llu seeds, %llu events, %llu machines (%llu stopped for lost extents)\n",
-		backend_name, (unsigned long long)(o->last - o->first + 1),
+		backend_name, (unsigned long long)o->last - o->first + 1,
 		(unsigned long long)totals.events, (unsigned long long)totals.worlds,
 		(unsigned long long)totals.stopped);
 	printf("  %llu instructions, %llu accesses (stale translations: %llu reads, %llu writes)\n",

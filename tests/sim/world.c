@@ -35,8 +35,8 @@ static void start_memory(struct sim *s)
 	s->window = (struct slat_window){.format = s->format,
 		.base = FAR_BASE,
 		.pages = s->extents * (uint32_t)(RPC_EXTENT_SIZE / PAGE_SIZE)};
-	s->window.leaf = calloc(s->window.pages, sizeof(uint64_t));
-	s->window.upper = calloc(s->window.pages / 512, sizeof(uint64_t));
+	s->window.leaf = calloc(s->window.pages, sizeof(*s->window.leaf));
+	s->window.upper = calloc(s->window.pages / 512, sizeof(*s->window.upper));
 	for (uint32_t i = 0; i < s->window.pages / 512; i++)
 		slat_write(&s->window.upper[i], s->format->present | s->format->writable);
 	s->memory = aligned_alloc(PAGE_SIZE, (size_t)s->frames * PAGE_SIZE);
