@@ -7,6 +7,21 @@ set -u
 . "$(dirname "$0")/../lab/lab.sh"
 
 rows=()
+# What was measured is shown although a later part fails.
+fail() {
+	say "FAILED: $*"
+	table
+	exit 1
+}
+table() {
+	local line a b c d
+	echo
+	printf '%-54s %8s  %-12s %s\n' number value goal how
+	for line in "${rows[@]}"; do
+		IFS='|' read -r a b c d <<<"$line"
+		printf '%-54s %8s  %-12s %s\n' "$a" "$b" "$c" "$d"
+	done
+}
 row() { rows+=("$1|$2|$3|$4"); } # row WHAT VALUE GOAL HOW
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else print "-" }'; }
 meets() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN {
@@ -49,6 +64,7 @@ boot_once() {
 	lab_wait "$1" 200 LAB-END || fail "$1 does not end"
 	cpu_ms=$(detail "$1" cpu | awk '{ print $1 }')
 	lab_off "$1" 60
+	[ -n "$cpu_ms" ] || fail "$1 has no CPU time"
 	say "$1: boot $boot_ms ms, cpu $cpu_ms ms"
 }
 
@@ -77,13 +93,15 @@ part_guest() {
 part_scan() {
 	local far swap single set=scan:$((pcache_mib * 2)),seconds:15,local:$pcache_mib
 	server
-	bench_xml scanfar scan "$set" far && virsh start scanfar || fail "start scanfar"
+	bench_xml scanfar "scan annex.stay" "$set" far && virsh start scanfar || fail "start scanfar"
 	lab_wait scanfar 300 LAB-END || fail "scan on far memory"
 	far=$(detail scanfar scan)
-	lab_off scanfar 60
+	annex stat scanfar --json >"$logs/scan.stat" 2>&1
+	virsh destroy scanfar
 	swap_scan
 	swap=$(detail scanswap scan)
 	single=$(detail scanswap scan_single)
+	stage_row
 	scan_row "sequential scan" "$far" "$swap" 4 ">= 3"
 	scan_row "random scan" "$far" "$swap" 6 ">= 3"
 	scan_row "fill" "$far" "$swap" 2 -
@@ -94,11 +112,11 @@ part_scan() {
 # The same program on the same guest without VMM; its swap lies on a peer of the same kind, with as
 # much memory. The memory server's machine is off meanwhile, as the peer is while far memory is used.
 swap_scan() {
-	virsh destroy "$(virsh list --name | grep -m 1 memory1)"
+	annex server remove memory1 --force >"$logs/memory1.remove" 2>&1 ||
+		fail "annex server remove"
 	server_up=
-	bench_xml peer serve_swap address:10.78.0.3 file &&
-		sed -i -e 's/annex.run=/annex.stay &/' \
-			-e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>960|" "$work/peer.xml" &&
+	bench_xml peer "serve_swap annex.stay" address:10.78.0.3 file &&
+		sed -i "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>960|" "$work/peer.xml" &&
 		virsh create "$work/peer.xml" || fail "the peer for swap"
 	lab_wait peer 200 LAB-END || fail "the peer for swap"
 	bench_xml scanswap scan,scan_single "$set,swap:10.78.0.3" plain && virsh start scanswap ||
@@ -106,6 +124,15 @@ swap_scan() {
 	lab_wait scanswap 500 LAB-END || fail "scan on swap"
 	virsh destroy peer
 	virsh destroy scanswap
+}
+
+# Of a remote fill's median, how much passes outside the VMM: network and server, READ to data.
+stage_row() {
+	local wire all
+	read -r wire all < <(jq -r '.histogram.remote | "\(.wire.p50) \(.total.p50)"' "$logs/scan.stat")
+	[ -n "${all:-}" ] || fail "annex stat has no histogram"
+	row "remote fill, wire and server / all of it" "$(ratio "$wire" "$all")" - \
+		"medians of the scan: $((wire / 1000)) of $((all / 1000)) us, from mailbox to mailbox"
 }
 
 scan_row() { # scan_row WHAT FAR SWAP FIELD GOAL
@@ -133,9 +160,4 @@ for part in ${*:-engine guest scan}; do
 	say "-- $part"
 	"part_$part"
 done
-echo
-printf '%-54s %8s  %-12s %s\n' number value goal how
-for line in "${rows[@]}"; do
-	IFS='|' read -r a b c d <<<"$line"
-	printf '%-54s %8s  %-12s %s\n' "$a" "$b" "$c" "$d"
-done
+table
