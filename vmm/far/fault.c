@@ -148,7 +148,6 @@ static bool post_read(struct far *far, uint32_t frame, uint64_t now)
 	uint64_t offset = (uint64_t)(f->page % ENGINE_EXTENT_PAGES) * PAGE_SIZE;
 
 	if (far->server[server].ready && extent_held(e) &&
-		session_reads_free(far->server[server].session) > 0 &&
 		session_read(far->server[server].session, e->address + offset, e->rkey,
 			pcache_memory(far, frame), frame, now)) {
 		f->time = now;
