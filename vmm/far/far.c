@@ -93,7 +93,6 @@ struct far *far_start(const struct far_config *config, const char **reason)
 	far->raised = far->settled =
 		__atomic_load_n((uint64_t *)&far->shootdown->epoch, __ATOMIC_RELAXED);
 	far->states[PAGE_ZERO] = far->pages;
-	far->waiting[WAIT_NONE] = far->cpus;
 	pcache_start(far);
 	extent_start(far);
 	for (unsigned i = 0; i < SHOOTDOWN_CPUS; i++)

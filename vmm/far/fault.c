@@ -16,11 +16,16 @@
 #define TRIES_MAX     12u /* failed checks of one page before the guest is stopped */
 #define RECHECK_SHIFT 17u /* first wait after a failed check: 131 us, doubled each time */
 
+/* Those that are served anew are counted. */
 static void set_wait(struct far *far, unsigned cpu, enum wait wait)
 {
-	far->waiting[far->waiter[cpu].wait]--;
-	far->waiting[wait]++;
-	far->waiter[cpu].wait = (uint8_t)wait;
+	struct waiter *w = &far->waiter[cpu];
+
+	if (w->wait >= WAIT_FRAME)
+		far->waiting[w->wait]--;
+	if (wait >= WAIT_FRAME)
+		far->waiting[wait]++;
+	w->wait = (uint8_t)wait;
 }
 
 static uint64_t read_clock(const struct far *far, uint64_t now)
@@ -127,10 +132,9 @@ static void fill_zero(struct far *far, unsigned cpu, uint32_t page, bool write, 
 	done(far, cpu, frame, FAULT_ZERO, now);
 }
 
-static void wait_fill(struct far *far, unsigned cpu, uint32_t frame, uint64_t now)
+static void wait_fill(struct far *far, unsigned cpu, unsigned server, uint32_t frame, uint64_t now)
 {
 	struct waiter *w = &far->waiter[cpu];
-	unsigned server = engine_server_of(far, far->frame[frame].page);
 
 	set_wait(far, cpu, WAIT_FILL);
 	w->frame = frame;
@@ -140,10 +144,9 @@ static void wait_fill(struct far *far, unsigned cpu, uint32_t frame, uint64_t no
 }
 
 /* Posts the READ of a FILLING frame, or puts it where it is tried again. */
-static bool post_read(struct far *far, uint32_t frame, uint64_t now)
+static bool post_read(struct far *far, unsigned server, uint32_t frame, uint64_t now)
 {
 	struct frame *f = &far->frame[frame];
-	unsigned server = engine_server_of(far, f->page);
 	struct extent *e = engine_extent_of(far, f->page);
 	uint64_t offset = (uint64_t)(f->page % ENGINE_EXTENT_PAGES) * PAGE_SIZE;
 
@@ -151,7 +154,6 @@ static bool post_read(struct far *far, uint32_t frame, uint64_t now)
 		session_read(far->server[server].session, e->address + offset, e->rkey,
 			pcache_memory(far, frame), frame, now)) {
 		f->time = now;
-		event_record(EVENT_FILL, f->page, frame);
 		return true;
 	}
 	f->time = 0;
@@ -162,14 +164,15 @@ static bool post_read(struct far *far, uint32_t frame, uint64_t now)
 static void fill_remote(struct far *far, unsigned cpu, uint32_t page, uint64_t entry, uint64_t now)
 {
 	uint32_t frame = take(far, cpu);
+	unsigned server = engine_server_of(far, page);
 
 	if (frame == ENGINE_NONE)
 		return;
 	give_page(far, frame, page, PAGE_REMOTE)->crc = page_entry_value(entry);
 	slat_write(&far->leaf[page], page_entry(PAGE_FILLING, frame));
 	far->counters.remote_fills++;
-	wait_fill(far, cpu, frame, now);
-	post_read(far, frame, now);
+	wait_fill(far, cpu, server, frame, now);
+	post_read(far, server, frame, now);
 }
 
 static void present(struct far *far, unsigned cpu, uint64_t entry, bool write, uint64_t now)
@@ -201,7 +204,7 @@ static void resolve(struct far *far, unsigned cpu, uint32_t page, bool write, ui
 		break;
 	case PAGE_FILLING:
 		far->counters.fill_joined++;
-		wait_fill(far, cpu, frame, now);
+		wait_fill(far, cpu, engine_server_of(far, page), frame, now);
 		break;
 	case PAGE_UNSETTLED:
 	case PAGE_VICTIM_CLEAN:
@@ -230,8 +233,10 @@ void fault_serve(struct far *far, unsigned cpu, uint64_t now)
 
 	far->waiter[cpu].taken = read_clock(far, now);
 	far->counters.faults++;
-	event_record(EVENT_FAULT, page, m->access);
 	resolve(far, cpu, page, m->access == MAILBOX_WRITE, now);
+	/* Of the others EVENT_MAP tells enough. */
+	if (far->waiter[cpu].wait >= WAIT_FRAME)
+		event_record(EVENT_FAULT, page, m->access);
 }
 
 void fault_again(struct far *far, uint64_t now)
@@ -258,7 +263,7 @@ void fault_refill(struct far *far, unsigned server, uint64_t now)
 		pcache_unlink(far, frame);
 		if (not_before > now)
 			pcache_append(far, LIST_REFILL + server, frame);
-		else if (!post_read(far, frame, now))
+		else if (!post_read(far, server, frame, now))
 			return;
 	}
 }
@@ -313,6 +318,7 @@ void fault_read_done(
 	}
 	/* R4: not content. The page stays FILLING and is read again. */
 	far->counters.fill_retries++;
+	event_record(EVENT_FILL, f->page, frame);
 	f->time = now;
 	if (status == SESSION_OK)
 		corrupt(far, server, frame, crc, now);

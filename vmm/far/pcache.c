@@ -120,6 +120,18 @@ void pcache_state(struct far *far, struct frame *f, enum page_state state)
 	f->state = state & 15;
 }
 
+/* The frame's page is gone. */
+static void disown(struct frame *f)
+{
+	/* R3: one owner; R6: a record's frame keeps its page until the record is gone. */
+	check(f->state != FRAME_FREE && !f->writing);
+	f->page = ENGINE_NONE;
+	f->state = FRAME_FREE;
+	f->dirty = 0;
+	f->zero = 0;
+	f->waiters = 0;
+}
+
 uint32_t pcache_take(struct far *far)
 {
 	uint32_t frame = far->list[LIST_FREE].head;
@@ -129,6 +141,9 @@ uint32_t pcache_take(struct far *far)
 		if (frame == ENGINE_NONE)
 			return ENGINE_NONE;
 		victim_drop(far, frame);
+		disown(&far->frame[frame]);
+		if (planted(PLANT_DOUBLE_FREE))
+			pcache_free(far, frame);
 	}
 	pcache_unlink(far, frame);
 	far->taken++;
@@ -137,15 +152,7 @@ uint32_t pcache_take(struct far *far)
 
 void pcache_free(struct far *far, uint32_t frame)
 {
-	struct frame *f = &far->frame[frame];
-
-	/* R3: one owner; R6: a record's frame keeps its page until the record is gone. */
-	check(f->state != FRAME_FREE && !f->writing);
-	f->page = ENGINE_NONE;
-	f->state = FRAME_FREE;
-	f->dirty = 0;
-	f->zero = 0;
-	f->waiters = 0;
+	disown(&far->frame[frame]);
 	prepend(far, LIST_FREE, frame);
 }
 

@@ -5,7 +5,6 @@
 #include "far/victim.h"
 #include "far/writeback.h"
 #include "lib/event.h"
-#include "lib/plant.h"
 
 #define SETTLE_BUDGET 64u /* frames per turn */
 
@@ -30,10 +29,6 @@ void victim_drop(struct far *far, uint32_t frame)
 		pcache_state(far, f, PAGE_REMOTE);
 	}
 	far->counters.clean_drops++;
-	pcache_unlink(far, frame);
-	pcache_free(far, frame);
-	if (planted(PLANT_DOUBLE_FREE))
-		pcache_append(far, LIST_CLEAN, far->list[LIST_FREE].head);
 }
 
 void victim_take_back(struct far *far, uint32_t frame, bool write)

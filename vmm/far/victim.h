@@ -11,10 +11,7 @@ void victim_settle(struct far *far);
 /* A fault takes the page back, without the network: RESIDENT. */
 void victim_take_back(struct far *far, uint32_t frame, bool write);
 
-/*
- * The oldest clean victim's page gives up its frame: its entry becomes REMOTE or ZERO. The frame is
- * then on the free list.
- */
+/* A clean victim's page gives up its frame: its entry becomes REMOTE or ZERO. */
 void victim_drop(struct far *far, uint32_t frame);
 
 /*

@@ -8,8 +8,8 @@
 enum event {
 	EVENT_NONE,
 	EVENT_EXIT, /* a = exit reason, b = guest RIP */
-	EVENT_FAULT, /* a = far page, b = access */
-	EVENT_FILL, /* a = far page, b = frame */
+	EVENT_FAULT, /* a = far page, b = access: no frame or no lease for it yet */
+	EVENT_FILL, /* a = far page, b = frame: its READ failed, or its checksum */
 	EVENT_MAP, /* a = far page, b = frame */
 	EVENT_RECLAIM, /* a = far page, b = frame */
 	EVENT_SETTLED, /* a = batch's epoch, b = frames */
