@@ -72,12 +72,7 @@ static const char *parse_number(const char *p, unsigned *value)
 	return p;
 }
 
-/* va_list as a struct member, so that helpers advance the caller's. */
-struct arguments {
-	va_list list;
-};
-
-static const char *parse_spec(const char *p, struct spec *spec, struct arguments *args)
+static const char *parse_spec(const char *p, struct spec *spec, va_list *args)
 {
 	*spec = (struct spec){.precision = -1};
 	for (;; p++) {
@@ -89,7 +84,7 @@ static const char *parse_spec(const char *p, struct spec *spec, struct arguments
 			break;
 	}
 	if (*p == '*') {
-		int width = va_arg(args->list, int);
+		int width = va_arg(*args, int);
 
 		spec->left = spec->left || width < 0;
 		spec->width = width < 0 ? 0u - (unsigned)width : (unsigned)width;
@@ -101,7 +96,7 @@ static const char *parse_spec(const char *p, struct spec *spec, struct arguments
 		unsigned precision;
 
 		if (p[1] == '*') {
-			spec->precision = va_arg(args->list, int);
+			spec->precision = va_arg(*args, int);
 			p += 2;
 		} else {
 			p = parse_number(p + 1, &precision);
@@ -129,27 +124,26 @@ static void put_signed(struct sink *out, const struct spec *spec, int64_t value)
 		put_number(out, spec, (uint64_t)value, 10, "");
 }
 
-static uint64_t take_unsigned(const struct spec *spec, struct arguments *args)
+static uint64_t take_unsigned(const struct spec *spec, va_list *args)
 {
-	return spec->longs ? va_arg(args->list, unsigned long) : va_arg(args->list, unsigned);
+	return spec->longs ? va_arg(*args, unsigned long) : va_arg(*args, unsigned);
 }
 
-static void convert(struct sink *out, struct spec *spec, char conversion, struct arguments *args)
+static void convert(struct sink *out, struct spec *spec, char conversion, va_list *args)
 {
 	char c;
 
 	switch (conversion) {
 	case 'c':
-		c = (char)va_arg(args->list, int);
+		c = (char)va_arg(*args, int);
 		put_padded(out, spec, &c, 1);
 		break;
 	case 's':
-		put_string(out, spec, va_arg(args->list, const char *));
+		put_string(out, spec, va_arg(*args, const char *));
 		break;
 	case 'd':
 	case 'i':
-		put_signed(out, spec,
-			spec->longs ? va_arg(args->list, long) : va_arg(args->list, int));
+		put_signed(out, spec, spec->longs ? va_arg(*args, long) : va_arg(*args, int));
 		break;
 	case 'u':
 		put_number(out, spec, take_unsigned(spec, args), 10, "");
@@ -162,7 +156,7 @@ static void convert(struct sink *out, struct spec *spec, char conversion, struct
 		put_number(out, spec, take_unsigned(spec, args), 16, "");
 		break;
 	case 'p':
-		put_number(out, spec, (uintptr_t)va_arg(args->list, void *), 16, "0x");
+		put_number(out, spec, (uintptr_t)va_arg(*args, void *), 16, "0x");
 		break;
 	default: /* a wrong format of our own shows itself */
 		put(out, '%');
@@ -174,10 +168,10 @@ static void convert(struct sink *out, struct spec *spec, char conversion, struct
 size_t text_vformat(char *buffer, size_t size, const char *format, va_list list)
 {
 	struct sink out = {.buffer = buffer, .size = size};
-	struct arguments args;
+	va_list args;
 	struct spec spec;
 
-	va_copy(args.list, list);
+	va_copy(args, list);
 	for (const char *p = format; *p; p++) {
 		if (*p != '%') {
 			put(&out, *p);
@@ -188,7 +182,7 @@ size_t text_vformat(char *buffer, size_t size, const char *format, va_list list)
 		if (!*p)
 			break;
 	}
-	va_end(args.list);
+	va_end(args);
 	if (size)
 		buffer[out.length < size ? out.length : size - 1] = 0;
 	return out.length;
