@@ -10,7 +10,7 @@
 
 #define APPLIANCE_READY "annex-appliance: ready" /* on its console, once the server answers */
 #define APPLIANCE_SAYS  "annex-appliance: "
-#define APPLIANCE_EXTRA (160ull << 20) /* memory beside the pool */
+#define APPLIANCE_EXTRA (320ull << 20) /* beside the pool: kernel, program, Soft-RoCE under bursts */
 
 struct appliance_parts {
 	char *kernel; /* vmlinuz */

@@ -25,7 +25,7 @@ static bool start_option, no_start;
 static const struct option_spec options[] = {
 	{"pool", "SIZE", "memory that it leases, a multiple of 16M (default: 512M)", OPTION_SIZE,
 		&wanted.pool},
-	{"memory", "SIZE", "of the machine (default: the pool and 160M)", OPTION_SIZE,
+	{"memory", "SIZE", "of the machine (default: the pool and 320M)", OPTION_SIZE,
 		&wanted.memory},
 	{"quota", "SIZE", "most that one guest may have (default: no limit)", OPTION_SIZE,
 		&wanted.quota},

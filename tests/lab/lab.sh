@@ -83,7 +83,7 @@ lab_images() {
 # lab_server NAME ADDRESS POOL: a memory server appliance, waited for until it answers.
 lab_server() {
 	local name=$1 address=$2 pool=$3
-	annex server provision "$name" --pool "$pool" --memory 960M --address "$address" --mtu 9000 \
+	annex server provision "$name" --pool "$pool" --address "$address" --mtu 9000 \
 		--virt-type qemu --kernel "$server_dir/vmlinuz" \
 		--modules "$(echo "$server_dir"/modules/lib/modules/*)" >"$logs/$name.provision" 2>&1 || {
 		cat "$logs/$name.provision"
