@@ -355,7 +355,7 @@ static void noise_is_dropped(void **state)
 	assert_silence("annex/1 1\0 status\n", 18);
 	assert_silence("annex/1 1 status\0\n", 18);
 	memset(overlong, ' ', sizeof(overlong));
-	memcpy(overlong, "annex/1 1 status", 16);
+	memmove(overlong, "annex/1 1 status", strlen("annex/1 1 status"));
 	overlong[sizeof(overlong) - 1] = '\n';
 	assert_silence(overlong, sizeof(overlong));
 	overlong[MANAGE_REQUEST_MAX] = 'x';
