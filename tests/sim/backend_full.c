@@ -314,6 +314,7 @@ static void server_down(struct backend *b, struct server *s, uint64_t now, bool 
 	if (reboot) {
 		s->rebooted = true;
 		responder_reboot(s->responder);
+		responder_unsync(s->responder, false);
 		b->totals.reboots++;
 	} else {
 		responder_kill(s->responder, random_chance(&b->random, 500));
@@ -403,6 +404,9 @@ void backend_chaos(struct backend *b, uint64_t now, bool reboots)
 		if (responder_running(s->responder) && responder_stranger(s->responder) < 0)
 			b->broken = "a second tenant found foreign bytes in its extent";
 	}
+	/* A disk that lies: what it has not kept when the host reboots must show as lost. */
+	if (reboots && random_chance(&b->random, 100))
+		responder_unsync(s->responder, true);
 	for (unsigned i = 0; i < FLICKERS; i++)
 		flicker(b, s, &s->flicker[i], now);
 }

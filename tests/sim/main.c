@@ -82,9 +82,21 @@ static void account(const struct sim *s)
 		totals.instructions += s->vcpu[i].instructions;
 }
 
+/* A server whose store has lost the session says so; only a host's reboot can do that. */
+static bool session_gone(const struct sim *s)
+{
+	bool rebooted = false;
+
+	for (unsigned i = 0; i < s->servers; i++)
+		rebooted |= backend_rebooted(s->backend, i);
+	return rebooted && strstr(host_panic_text(), "has ended the session") != NULL;
+}
+
 /* The guest was stopped: right only if a server lost pages that were nowhere else. */
 static bool stopped_rightly(const struct sim *s)
 {
+	if (session_gone(s))
+		return true;
 	if (strstr(host_panic_text(), "has lost extent") == NULL)
 		return false;
 	for (uint32_t page = 0; page < s->window.pages; page++) {
