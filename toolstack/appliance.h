@@ -10,7 +10,8 @@
 
 #define APPLIANCE_READY "annex-appliance: ready" /* on its console, once the server answers */
 #define APPLIANCE_SAYS  "annex-appliance: "
-#define APPLIANCE_EXTRA (320ull << 20) /* beside the pool: kernel, program, Soft-RoCE under bursts */
+#define APPLIANCE_EXTRA                                                                            \
+	(320ull << 20) /* beside the pool: kernel, program, Soft-RoCE under bursts */
 
 struct appliance_parts {
 	char *kernel; /* vmlinuz */
