@@ -6,9 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <libvirt/libvirt.h>
+#include "annex/version.h"
 #include "toolstack/error.h"
 
-#define ANNEX_VERSION   "0.1.0"
 #define ANNEX_NAMESPACE "urn:annex:domain:1"
 #define ANNEX_STATE     "/var/lib/annex"
 #define ANNEX_BRIDGE    "annexbr0"
