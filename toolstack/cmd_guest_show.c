@@ -37,7 +37,8 @@ static void print_guest(const struct guest *guest)
 	printf("name:        %s\nuuid:        %s\nstate:       %s\n", guest->name, guest->uuid,
 		guest->state);
 	printf("tenant:      %016llx\n", (unsigned long long)domain_tenant(guest->uuid));
-	printf("CPUs:        %u, and the VMM's service core\n", wish->vcpus);
+	printf("CPUs:        %u, %s\n", wish->vcpus,
+		wish->service_core ? "and the VMM's service core" : "no service core");
 	printf("local:       %s\n", size_text(guest->memory, text));
 	printf("pinned:      %s\n", size_text(wish->pinned, text));
 	printf("far:         %s\n", size_text(wish->far, text));

@@ -402,7 +402,7 @@ void guestos_replace(
 		add_file(sysinfo, CONFIG_FILE_INITRD, wish->initrd);
 	add_own_file(sysinfo, CONFIG_FILE_CMDLINE, directory, "cmdline");
 	add_own_file(sysinfo, CONFIG_FILE_CONFIG, directory, "config");
-	snprintf(vcpus, sizeof(vcpus), "%u", wish->vcpus + 1);
+	snprintf(vcpus, sizeof(vcpus), "%u", wish->vcpus + wish->service_core);
 	xmlNodeSetContent(xml_ensure(domain, "vcpu"), BAD_CAST vcpus);
 }
 

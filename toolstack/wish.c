@@ -128,6 +128,12 @@ static int parse_log(const xmlNode *node, const char *text, struct wish *wish)
 	return bad(node, text, "Give error, warning, info or debug");
 }
 
+static int parse_service_core(const xmlNode *node, const char *text, struct wish *wish)
+{
+	wish->service_core = !strcmp(text, "yes");
+	return wish->service_core || !strcmp(text, "no") ? 0 : bad(node, text, "Give yes or no");
+}
+
 static int parse_address(const xmlNode *node, const char *text, struct wish *wish)
 {
 	if (strchr(text, ':'))
@@ -204,6 +210,8 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 		return parse_bridge(node, text, wish);
 	if (!strcmp(name, "log"))
 		return parse_log(node, text, wish);
+	if (!strcmp(name, "service-core"))
+		return parse_service_core(node, text, wish);
 	if (!strcmp(name, "mtu")) {
 		if (!size_number(text, 1500, 9216, &number))
 			return bad(node, text, "Give 1500 to 9216");
@@ -213,7 +221,7 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 	return error_set(ERROR_REFUSED,
 		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
 		"address, "
-		"gateway, bridge, mtu, log",
+		"gateway, bridge, mtu, log, service-core",
 		name);
 }
 
@@ -248,7 +256,7 @@ int wish_parse(const xmlNode *far, struct wish *wish)
 {
 	int code = 0;
 
-	*wish = (struct wish){.mtu = ANNEX_MTU, .bridge = ANNEX_BRIDGE};
+	*wish = (struct wish){.mtu = ANNEX_MTU, .bridge = ANNEX_BRIDGE, .service_core = true};
 	error_clear();
 	for (const xmlNode *n = far->children; n && !code; n = n->next) {
 		if (n->type != XML_ELEMENT_NODE)

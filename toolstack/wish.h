@@ -27,6 +27,7 @@ struct wish {
 	char bridge[WISH_BRIDGE_MAX];
 	unsigned mtu;
 	char log[8]; /* "": default */
+	bool service_core; /* the VMM gets a CPU of its own */
 
 	bool recorded; /* the rest comes from <annex:wish>, not from the domain's own elements */
 	unsigned vcpus;

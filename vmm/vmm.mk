@@ -9,9 +9,8 @@ VMM_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Ivmm -Iinclude -ffrees
 	-fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small -fcf-protection=none \
 	-fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
 
-# The service core carries no guest state in its registers: checksums may use SSE there. The functions
-# that need more than SSE2 say so themselves.
-$(BUILD)/vmm/lib/crc.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS))
+# A service core carries no guest state in its registers: checksums may use SSE there.
+$(BUILD)/vmm/lib/crc_sse.o: VMM_CFLAGS := $(filter-out -mgeneral-regs-only,$(VMM_CFLAGS))
 
 $(BUILD)/vmm/%.o: vmm/%.c vmm/vmm.mk
 	@mkdir -p $(@D)

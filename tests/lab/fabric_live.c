@@ -401,7 +401,7 @@ int main(int argc, char **argv)
 	uint64_t start;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	crc_init();
+	crc_init(true);
 	live.extents = 2;
 	live.pages = 1000;
 	parse(argc, argv, &o);

@@ -140,6 +140,32 @@ other() {
 	annex guest define "$work/$1.xml" >"$logs/$1.define" 2>&1
 }
 
+# The guest's only CPU turns the VMM's loop: also while it computes for seconds, and while it idles.
+part_one_cpu() {
+	local json
+	lab_disk single
+	lab_xml single pattern,cpu,cpu,cpu,cpu,pattern x:1
+	sed -i -e 's|<annex:mtu>|<annex:service-core>no</annex:service-core>&|' \
+		-e 's/annex.run=[^ ]*/& annex.stay/' "$work/single.xml"
+	annex guest define "$work/single.xml" >"$logs/single.define" 2>&1 || {
+		not_ok "annex guest define"
+		return
+	}
+	virsh start single || { not_ok "virsh start"; return; }
+	lab_wait single 600 LAB-END
+	expect_workloads single 6 "one CPU"
+	sleep 10
+	json=$(annex stat single --json) || { not_ok "annex stat answers while the guest idles"; return; }
+	echo "$json" >"$logs/single.json"
+	check "one CPU: its interrupts gave the loop turns" \
+		[ "$(stat_value "$json" .counters.virt.interrupt)" -gt 0 ]
+	check "one CPU: pages came from the server" \
+		[ "$(stat_value "$json" .counters.far.remote_fills)" -gt 0 ]
+	check "one CPU: the session held" [ "$(jq '.status.servers[0].reconnects' <<<"$json")" = 0 ]
+	virsh shutdown single
+	check "one CPU: virsh shutdown ends the guest" lab_off single 60
+}
+
 # Boots that must not happen, with the reason on the console.
 part_refusals() {
 	define guest hello x:1 && virsh start guest || { not_ok "a first guest starts"; return; }
@@ -164,7 +190,7 @@ part_refusals() {
 }
 not_says() { ! says "$@"; }
 
-parts=${*:-baseline workloads stall shutdown refusals}
+parts=${*:-baseline workloads stall shutdown one_cpu refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"

@@ -267,7 +267,7 @@ int main(int argc, char **argv)
 
 	if (!parse(argc, argv, &o, &result))
 		return result;
-	crc_init();
+	crc_init(true);
 	sim = calloc(1, sizeof(*sim));
 	for (uint64_t seed = o.first; seed <= o.last && result == 0; seed++)
 		result = run_seed(seed, &o) ? 0 : 1;

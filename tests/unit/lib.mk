@@ -3,7 +3,7 @@
 
 HOST_CFLAGS := $(CFLAGS_HOST) $(SANITIZE) -Ivmm
 HOST_LIB := $(BUILD)/host/lib.a
-HOST_LIB_OBJECTS := $(addprefix $(BUILD)/host/,text.o event.o histogram.o crc.o host.o)
+HOST_LIB_OBJECTS := $(addprefix $(BUILD)/host/,text.o event.o histogram.o crc.o crc_sse.o host.o)
 
 $(BUILD)/host/%.o: vmm/lib/%.c
 	@mkdir -p $(@D)

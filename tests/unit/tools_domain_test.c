@@ -242,6 +242,29 @@ static void test_transformed(void **state)
 	free(text);
 }
 
+static void assert_cpus(const char *service_core, const char *cpus)
+{
+	struct domain_plan plan;
+	char *a = example(), *text = replaced(a, "<annex:mtu>9000</annex:mtu>", service_core), *out;
+	xmlDoc *doc;
+
+	out = define_good(text, &plan);
+	doc = xml_parse(out, strlen(out), "out");
+	assert_text(xml_child(xmlDocGetRootElement(doc), "vcpu"), cpus);
+	assert_int_equal(plan.wish.vcpus, 1);
+	xmlFreeDoc(doc);
+	xmlFree(out);
+	domain_free(&plan);
+	free(text);
+	free(a);
+}
+
+static void test_service_core(void **state)
+{
+	assert_cpus("<annex:service-core>yes</annex:service-core>", "2");
+	assert_cpus("<annex:service-core>no</annex:service-core>", "1");
+}
+
 /* The VMM's own reader takes what we write, and reads the same numbers. */
 static void test_config_is_read_by_vmm(void **state)
 {
@@ -295,6 +318,7 @@ static void test_defined_twice(void **state)
 {
 	static const char *const changes[][2] = {
 		{"<vcpu>1</vcpu>", "<vcpu>1</vcpu>"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:service-core>no</annex:service-core>"},
 		{"<cmdline>root=/dev/vda console=ttyS0</cmdline>", ""},
 		{"  <devices>\n", "  <devices><console type='pty'/>\n"},
 		{"  <devices>\n", "  <devices><serial type='pty'><target port='0'/></serial>\n"},
@@ -390,6 +414,8 @@ static void test_refusals(void **state)
 			ERROR_REFUSED, "<annex:gateway> 10.9.9.9"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:log>loud</annex:log>", ERROR_REFUSED,
 			"warning, info or debug"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:service-core>maybe</annex:service-core>",
+			ERROR_REFUSED, "Give yes or no"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:wish/>", ERROR_REFUSED,
 			"lacks vcpu or kernel"},
 		{"<memory unit='MiB'>384<", "<memory unit='MiB'>300<", ERROR_REFUSED,
@@ -560,6 +586,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_transformed),
+		cmocka_unit_test(test_service_core),
 		cmocka_unit_test(test_config_is_read_by_vmm),
 		cmocka_unit_test(test_defined_twice),
 		cmocka_unit_test(test_starts_from_wish),

@@ -57,13 +57,11 @@ static void read_config(void)
 static void find_cpus(void)
 {
 	acpi_cpus(apic_id());
-	if (layout.cpus < 2)
-		panic_boot("one CPU only: the VMM keeps one for itself; give the domain "
-			   "<vcpu>2</vcpu> "
-			   "(-smp 2)");
-	if (layout.cpus - 1 > GUEST_CPUS)
+	if (layout_guest_cpus() > GUEST_CPUS)
 		panic_boot("%u guest CPUs: this version runs %u; set <vcpu>%u</vcpu> (-smp %u)",
-			layout.cpus - 1, GUEST_CPUS, GUEST_CPUS + 1, GUEST_CPUS + 1);
+			layout_guest_cpus(), GUEST_CPUS, GUEST_CPUS + 1, GUEST_CPUS + 1);
+	if (layout_one_cpu())
+		log_info("cpu: one CPU, the guest's; it turns the service loop as well");
 }
 
 /* APM vol. 3, CPUID Fn8000_0008_EAX. */
@@ -107,6 +105,17 @@ static void other_cpu(unsigned number)
 	virt_run_waiting(number);
 }
 
+static void start_service(void)
+{
+	if (layout_one_cpu()) {
+		service_start(&config, window);
+		return;
+	}
+	atomic_store(&go, 1);
+	while (!atomic_load(&service_ready))
+		cpu_relax();
+}
+
 static void prepare(const struct hvm_start_info *info)
 {
 	uint64_t rsdp = info->rsdp_paddr;
@@ -139,9 +148,7 @@ _Noreturn void main(const struct hvm_start_info *info)
 	virt_cpu_init(0);
 	linux_load(&memmap, tables_build(), &entry);
 	window = virt_build_slat();
-	atomic_store(&go, 1);
-	while (!atomic_load(&service_ready))
-		cpu_relax();
+	start_service();
 	log_info("boot: the VMM uses %lu KiB; the guest starts after %lu ms",
 		(unsigned long)(memory_taken() >> 10), (unsigned long)(clock_now() / 1000000));
 	console_hand_off();

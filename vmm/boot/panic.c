@@ -77,7 +77,7 @@ static void print_faults(void)
 {
 	char text[TEXT];
 
-	for (unsigned i = 0; i + 1 < layout.cpus && i < SHOOTDOWN_CPUS; i++) {
+	for (unsigned i = 0; i < layout_guest_cpus() && i < SHOOTDOWN_CPUS; i++) {
 		virt_describe(i, text, sizeof(text));
 		print("%s\n", text);
 		if (virt_mailbox[i].state != MAILBOX_POSTED)

@@ -133,7 +133,7 @@ static const struct acpi_header *build_srat(void)
 	struct srat *srat = hand_off_take(most, 16);
 	void *at = srat->entries;
 
-	for (unsigned i = 0; i + 1 < layout.cpus; i++)
+	for (unsigned i = 0; i < layout_guest_cpus(); i++)
 		at = srat_cpu(at, layout.apic_id[i]);
 	for (unsigned i = 0; i < layout.pinned_count; i++)
 		at = srat_memory(
@@ -183,7 +183,7 @@ static bool madt_cpu(const uint8_t *e, uint32_t *apic_id, uint32_t *uid)
 
 static bool guest_cpu(uint32_t apic_id)
 {
-	for (unsigned i = 0; i + 1 < layout.cpus; i++) {
+	for (unsigned i = 0; i < layout_guest_cpus(); i++) {
 		if (layout.apic_id[i] == apic_id)
 			return true;
 	}
@@ -283,6 +283,6 @@ uint64_t tables_build(void)
 	rsdp->checksum = acpi_checksum(rsdp, 20);
 	rsdp->checksum_all = acpi_checksum(rsdp, sizeof(*rsdp));
 	log_info("acpi: the guest's RSDP at %p, %u guest CPUs at home in the far domain",
-		(void *)rsdp, layout.cpus - 1);
+		(void *)rsdp, layout_guest_cpus());
 	return (uint64_t)rsdp;
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Three ways to each checksum: bit by bit (needs nothing, until crc_init), tables that take eight
- * bytes at a step, and the CPU's own instructions. crc_init() times the last two over a page and
- * keeps the faster: an emulator works CRC32 and PCLMULQDQ off bit by bit, and tables win there.
+ * Ways to each checksum: bit by bit (needs nothing, until crc_init), tables that take eight bytes at
+ * a step, the CPU's CRC32 instruction on general registers, and SSE (crc_sse.c). crc_init() times
+ * them over a page and keeps the fastest: an emulator works CRC32 and PCLMULQDQ off bit by bit, and
+ * tables win there. Nothing in this file touches an SSE register.
  */
 #include <cpuid.h>
-#include <nmmintrin.h>
-#include <wmmintrin.h>
 #include "lib/crc.h"
+#include "lib/crc_sse.h"
 
 #define POLY_CASTAGNOLI 0x82f63b78u
 #define POLY_ETHERNET   0xedb88320u
@@ -16,9 +16,6 @@
 struct tables {
 	uint32_t slice[8][256];
 };
-
-/* Raw state over data; copies to `to` unless that is NULL. */
-typedef uint32_t crc_run(uint32_t state, uint8_t *to, const uint8_t *data, size_t length);
 
 static struct tables castagnoli_tables;
 static struct tables ethernet_tables;
@@ -110,130 +107,24 @@ static uint32_t castagnoli_table(uint32_t state, uint8_t *to, const uint8_t *dat
 	return run_tables(state, NULL, data, length, &castagnoli_tables);
 }
 
-static uint32_t ethernet_table(uint32_t state, uint8_t *to, const uint8_t *data, size_t length)
+uint32_t crc_table_ethernet(uint32_t state, uint8_t *to, const uint8_t *data, size_t length)
 {
 	return to ? run_tables(state, to, data, length, &ethernet_tables)
 		  : run_tables(state, NULL, data, length, &ethernet_tables);
 }
 
 /*
- * CRC32C by the CRC32 instruction, three streams side by side because it takes three cycles and
- * starts one a cycle (SDM vol. 2A, CRC32). A page is three blocks and two words.
+ * The CRC32 instruction is SSE4.2's only by its CPUID bit (SDM vol. 2A, CRC32). One stream: three side
+ * by side need a carry-less product to be joined.
  */
-#define BLOCK ((size_t)1360)
-
-static uint32_t shift_one; /* moves a state over BLOCK bytes, see shift_state() */
-static uint32_t shift_two; /* over two */
-
-/* x^n mod P, reflected: bit 31 is x^0. */
-static uint32_t power_of_x(unsigned n)
-{
-	uint32_t v = 0x80000000u;
-
-	while (n--)
-		v = bit_step(v, POLY_CASTAGNOLI);
-	return v;
-}
-
-/*
- * state * x^(8 * bytes) mod P. The carry-less product of two reflected 32-bit values stands one bit
- * low in its 64-bit word, and the CRC32 instruction multiplies by x^32: so factor is
- * x^(8 * bytes - 33).
- */
-__attribute__((target("sse4.2,pclmul"))) static uint32_t shift_state(
-	uint32_t state, uint32_t factor)
-{
-	__m128i product = _mm_clmulepi64_si128(
-		_mm_cvtsi32_si128((int)state), _mm_cvtsi32_si128((int)factor), 0);
-
-	return (uint32_t)_mm_crc32_u64(0, (uint64_t)_mm_cvtsi128_si64(product));
-}
-
-__attribute__((target("sse4.2,pclmul"))) static uint32_t castagnoli_cpu(
+__attribute__((target("crc32"))) static uint32_t castagnoli_registers(
 	uint32_t state, uint8_t *to, const uint8_t *data, size_t length)
 {
-	for (; length >= 3 * BLOCK; length -= 3 * BLOCK, data += 3 * BLOCK) {
-		uint64_t a = state, b = 0, c = 0;
-
-		for (size_t i = 0; i < BLOCK; i += 8) {
-			a = _mm_crc32_u64(a, load64(data + i));
-			b = _mm_crc32_u64(b, load64(data + BLOCK + i));
-			c = _mm_crc32_u64(c, load64(data + 2 * BLOCK + i));
-		}
-		state = shift_state((uint32_t)a, shift_two) ^ shift_state((uint32_t)b, shift_one) ^
-			(uint32_t)c;
-	}
 	for (; length >= 8; length -= 8, data += 8)
-		state = (uint32_t)_mm_crc32_u64(state, load64(data));
+		state = (uint32_t)__builtin_ia32_crc32di(state, load64(data));
 	while (length--)
-		state = _mm_crc32_u8(state, *data++);
+		state = __builtin_ia32_crc32qi(state, *data++);
 	return state;
-}
-
-/*
- * CRC-32 by folding with PCLMULQDQ: 16 bytes are moved over the next 16 (or 64) by two carry-less
- * products with x^(n+32) and x^(n-32) mod P, reflected (n: distance in bits; Gopal et al., "Fast
- * CRC Computation for Generic Polynomials Using PCLMULQDQ", Intel 2009). The last 16 go through the
- * tables, which saves a reduction of their own.
- */
-#define FOLD_64_LOW  0x154442bd4 /* n = 512 */
-#define FOLD_64_HIGH 0x1c6e41596
-#define FOLD_16_LOW  0x1751997d0 /* n = 128 */
-#define FOLD_16_HIGH 0x0ccaa009e
-
-__attribute__((target("sse4.2,pclmul"))) static inline __m128i fold(
-	__m128i x, __m128i factors, __m128i next)
-{
-	__m128i low = _mm_clmulepi64_si128(x, factors, 0x00);
-	__m128i high = _mm_clmulepi64_si128(x, factors, 0x11);
-
-	return _mm_xor_si128(_mm_xor_si128(low, high), next);
-}
-
-/* Loads 16 bytes, and stores them when the run copies. */
-__attribute__((target("sse4.2,pclmul"))) static inline __m128i take(
-	uint8_t *to, const uint8_t *data, size_t offset)
-{
-	__m128i v = _mm_loadu_si128((const __m128i *)(data + offset));
-
-	if (to)
-		_mm_storeu_si128((__m128i *)(to + offset), v);
-	return v;
-}
-
-__attribute__((target("sse4.2,pclmul"))) static inline __attribute__((always_inline)) uint32_t
-run_fold(uint32_t state, uint8_t *to, const uint8_t *data, size_t length)
-{
-	const __m128i by_64 = _mm_set_epi64x(FOLD_64_HIGH, FOLD_64_LOW);
-	const __m128i by_16 = _mm_set_epi64x(FOLD_16_HIGH, FOLD_16_LOW);
-	__m128i a, b, c, d;
-	uint8_t rest[16];
-	size_t at = 64;
-
-	a = _mm_xor_si128(take(to, data, 0), _mm_cvtsi32_si128((int)state));
-	b = take(to, data, 16);
-	c = take(to, data, 32);
-	d = take(to, data, 48);
-	for (; length - at >= 64; at += 64) {
-		a = fold(a, by_64, take(to, data, at));
-		b = fold(b, by_64, take(to, data, at + 16));
-		c = fold(c, by_64, take(to, data, at + 32));
-		d = fold(d, by_64, take(to, data, at + 48));
-	}
-	a = fold(fold(fold(a, by_16, b), by_16, c), by_16, d);
-	for (; length - at >= 16; at += 16)
-		a = fold(a, by_16, take(to, data, at));
-	_mm_storeu_si128((__m128i *)rest, a);
-	state = run_tables(0, NULL, rest, sizeof(rest), &ethernet_tables);
-	return ethernet_table(state, to ? to + at : NULL, data + at, length - at);
-}
-
-__attribute__((target("sse4.2,pclmul"))) static uint32_t ethernet_cpu(
-	uint32_t state, uint8_t *to, const uint8_t *data, size_t length)
-{
-	if (length < 64)
-		return ethernet_table(state, to, data, length);
-	return to ? run_fold(state, to, data, length) : run_fold(state, NULL, data, length);
 }
 
 static crc_run *castagnoli = castagnoli_bits;
@@ -243,16 +134,14 @@ static void prepare(void)
 {
 	build_tables(&castagnoli_tables, POLY_CASTAGNOLI);
 	build_tables(&ethernet_tables, POLY_ETHERNET);
-	shift_one = power_of_x(8 * BLOCK - 33);
-	shift_two = power_of_x(16 * BLOCK - 33);
 }
 
-/* SSE4.2 and PCLMULQDQ: CPUID 1, ECX (SDM vol. 2A, CPUID). */
-static bool cpu_has_both(void)
+/* CPUID 1, ECX (SDM vol. 2A, CPUID). */
+static bool cpu_has(unsigned bits)
 {
 	unsigned a, b, c = 0, d;
 
-	return __get_cpuid(1, &a, &b, &c, &d) && c & bit_SSE4_2 && c & bit_PCLMUL;
+	return __get_cpuid(1, &a, &b, &c, &d) && (c & bits) == bits;
 }
 
 static uint64_t best_time(crc_run *run, uint8_t *to, const uint8_t *page)
@@ -281,29 +170,43 @@ bool crc_use(enum crc_way way)
 		return true;
 	case CRC_TABLES:
 		castagnoli = castagnoli_table;
-		ethernet = ethernet_table;
+		ethernet = crc_table_ethernet;
 		return true;
-	case CRC_CPU:
-		if (!cpu_has_both())
+	case CRC_REGISTERS:
+		if (!cpu_has(bit_SSE4_2))
 			return false;
-		castagnoli = castagnoli_cpu;
-		ethernet = ethernet_cpu;
+		castagnoli = castagnoli_registers;
+		ethernet = crc_table_ethernet;
+		return true;
+	case CRC_SSE:
+		if (!cpu_has(bit_SSE4_2 | bit_PCLMUL))
+			return false;
+		crc_sse_prepare();
+		castagnoli = crc_sse_castagnoli;
+		ethernet = crc_sse_ethernet;
 		return true;
 	}
 	return false;
 }
 
-void crc_init(void)
+static void prefer(crc_run **chosen, crc_run *run)
 {
 	static uint8_t page[PAGE], copy[PAGE];
 
+	if (best_time(run, copy, page) < best_time(*chosen, copy, page))
+		*chosen = run;
+}
+
+void crc_init(bool sse)
+{
 	crc_use(CRC_TABLES);
-	if (!cpu_has_both())
-		return;
-	if (best_time(castagnoli_cpu, NULL, page) < best_time(castagnoli_table, NULL, page))
-		castagnoli = castagnoli_cpu;
-	if (best_time(ethernet_cpu, copy, page) < best_time(ethernet_table, copy, page))
-		ethernet = ethernet_cpu;
+	if (cpu_has(bit_SSE4_2))
+		prefer(&castagnoli, castagnoli_registers);
+	if (sse && cpu_has(bit_SSE4_2 | bit_PCLMUL)) {
+		crc_sse_prepare();
+		prefer(&castagnoli, crc_sse_castagnoli);
+		prefer(&ethernet, crc_sse_ethernet);
+	}
 }
 
 uint32_t crc_castagnoli(const void *data, size_t length)

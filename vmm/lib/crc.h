@@ -2,7 +2,7 @@
 /*
  * The two checksums of a page's way: CRC32C (Castagnoli, reflected 0x82f63b78) names content in
  * page entries; CRC-32 (Ethernet, reflected 0xedb88320) is RoCEv2's ICRC. Both use the CPU's
- * instructions where there are any (crc_init), which needs SSE: service core or host only.
+ * instructions where there are any (crc_init).
  */
 #ifndef ANNEX_CRC_H
 #define ANNEX_CRC_H
@@ -13,15 +13,17 @@
 
 /*
  * Chooses the fastest implementation that the CPU has. Until then a bitwise one runs: right, slow.
- * Not while another CPU computes a checksum.
+ * sse: this CPU's SSE registers are free for it (a service core, or the host). Not while another CPU
+ * computes a checksum.
  */
-void crc_init(void);
+void crc_init(bool sse);
 
 /* Every implementation gives the same answers; tests choose one. False: the CPU lacks it. */
 enum crc_way {
 	CRC_BITS,
 	CRC_TABLES,
-	CRC_CPU,
+	CRC_REGISTERS, /* CRC32C by the CRC32 instruction, which works on general registers; else tables */
+	CRC_SSE,
 };
 
 bool crc_use(enum crc_way way);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* SDM vol. 3A chapter 11; AMD APM vol. 2 chapter 16. */
-#include <stdbool.h>
 #include "lib/panic.h"
 #include "machine/apic.h"
 #include "machine/clock.h"
@@ -11,8 +10,10 @@
 
 #define REG_ID            0x20
 #define REG_TPR           0x80
+#define REG_PPR           0xa0
 #define REG_EOI           0xb0
 #define REG_SPURIOUS      0xf0
+#define REG_IRR           0x200
 #define REG_ICR           0x300
 #define REG_ICR2          0x310
 #define REG_LVT_TIMER     0x320
@@ -91,6 +92,22 @@ bool apic_counters_nmi(void)
 void apic_eoi(void)
 {
 	apic_write(REG_EOI, 0);
+}
+
+bool apic_pending(void)
+{
+	unsigned least = (apic_read(REG_PPR) >> 4) + 1; /* priority class */
+
+	for (unsigned i = 8; i-- > least / 2;) {
+		uint32_t word = apic_read(REG_IRR + 16 * i);
+
+		/* Of the word's two classes only the upper one may count. */
+		if (i == least / 2 && least & 1)
+			word &= 0xffff0000;
+		if (word)
+			return true;
+	}
+	return false;
 }
 
 static void wait_idle(void)

@@ -25,6 +25,12 @@ void apic_refuse_exceptions(void);
 bool apic_counters_nmi(void);
 
 /*
+ * An interrupt waits here that an open IF would let in (SDM vol. 3A 11.8.3.1: its class is above the
+ * processor priority's). Nothing is acknowledged. An 8259's interrupts do not show.
+ */
+bool apic_pending(void);
+
+/*
  * IPIs. A vCPU's APIC is the guest's: these wait for the ICR to be idle, save ICR2 and put it back.
  */
 void apic_send_nmi(uint32_t id);

@@ -23,7 +23,7 @@ struct cpu_stack {
 
 extern struct cpu_stack cpu_stacks[LAYOUT_CPUS];
 
-/* 0 is the boot CPU, layout.cpus - 1 the service core. */
+/* 0 is the boot CPU, layout.cpus - 1 the one that turns the service loop (layout.h). */
 static inline unsigned cpu_number(void)
 {
 	uint64_t sp;

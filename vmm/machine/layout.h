@@ -7,6 +7,7 @@
 #ifndef ANNEX_LAYOUT_H
 #define ANNEX_LAYOUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LAYOUT_RANGES 32u
@@ -28,11 +29,22 @@ struct layout {
 	uint64_t far_base; /* 1 GiB aligned, above RAM and every PCI window */
 	uint64_t far_bytes;
 	uint64_t address_limit; /* first address the CPU cannot form (MAXPHYADDR) */
-	unsigned cpus; /* that the machine has; the last one is the service core */
+	unsigned cpus; /* that the machine has; of several the last one is the service core */
 	uint32_t apic_id[LAYOUT_CPUS];
 };
 
 extern struct layout layout;
+
+/* A machine with one CPU has no service core: its vCPU turns the service loop itself. */
+static inline bool layout_one_cpu(void)
+{
+	return layout.cpus == 1;
+}
+
+static inline unsigned layout_guest_cpus(void)
+{
+	return layout_one_cpu() ? 1 : layout.cpus - 1;
+}
 
 /*
  * 1..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above), but for its last piece: what

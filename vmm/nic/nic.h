@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A network card as the fabric sees it: five functions. Service core only; polled. Frames are whole
- * Ethernet frames without FCS, at most NIC_FRAME_MAX bytes.
+ * A network card as the fabric sees it: five functions. CPU of the service loop only; polled. Frames
+ * are whole Ethernet frames without FCS, at most NIC_FRAME_MAX bytes.
  */
 #ifndef ANNEX_NIC_H
 #define ANNEX_NIC_H
@@ -60,6 +60,7 @@ struct nic_ops {
 
 struct nic {
 	const struct nic_ops *ops;
+	bool polled; /* set before start(): it never interrupts, and notify() is not called */
 	uint8_t mac[6];
 	uint16_t mtu; /* link MTU the card reports, 1500 if it reports none */
 	uint32_t receive_slots; /* frames that can arrive without being lost between two turns */

@@ -112,8 +112,11 @@ static bool find_structures(struct virtio_net *v)
 	return v->common && v->config && v->notify;
 }
 
-/* Entry 0 of the MSI-X table: fixed delivery of APIC_VECTOR_NIC to this CPU (PCI 3.0 6.8.2). */
-static bool start_msix(struct virtio_net *v)
+/*
+ * Entry 0 of the MSI-X table: fixed delivery of APIC_VECTOR_NIC to this CPU (PCI 3.0 6.8.2). polled:
+ * everything stays masked; MSI-X is on all the same, as without it the card would use its INTx line.
+ */
+static bool start_msix(struct virtio_net *v, bool polled)
 {
 	unsigned cap = pci_capability(v->address, PCI_CAP_MSIX, 0);
 	volatile uint32_t *entry;
@@ -126,6 +129,8 @@ static bool start_msix(struct virtio_net *v)
 	if (!entry)
 		return false;
 	pci_write16(v->address, cap + MSIX_CONTROL, MSIX_ENABLE | MSIX_MASK_ALL);
+	if (polled)
+		return true;
 	entry[0] = 0xfee00000u | (apic_id() & 0xff) << 12;
 	entry[1] = 0;
 	entry[2] = APIC_VECTOR_NIC;
@@ -244,11 +249,12 @@ static int net_start(struct nic *nic, const char **reason)
 	uint64_t features = 0;
 
 	wrong = negotiate(v->common, &features);
-	if (!wrong && !start_msix(v))
+	if (!wrong && !start_msix(v, nic->polled))
 		wrong = "the card has no MSI-X";
 	if (!wrong) {
 		v->common->config_vector = VIRTIO_NO_VECTOR;
-		wrong = start_queue(v, VIRTIO_NET_RECEIVE, &v->rx, RX_SLOTS, 0);
+		wrong = start_queue(v, VIRTIO_NET_RECEIVE, &v->rx, RX_SLOTS,
+			nic->polled ? VIRTIO_NO_VECTOR : 0);
 	}
 	if (!wrong)
 		wrong = start_queue(v, VIRTIO_NET_SEND, &v->tx, TX_SLOTS, VIRTIO_NO_VECTOR);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdbool.h>
 #include "lib/crc.h"
 #include "machine/apic.h"
 #include "machine/x86.h"
@@ -12,7 +11,7 @@
 #define CR4_OSXMMEXCPT     (1ull << 10)
 #define CPUID_1_ECX_RDRAND (1u << 30)
 
-void core_prepare(void)
+static void own_cpu(void)
 {
 	uint64_t cr0 = (read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP;
 
@@ -20,7 +19,13 @@ void core_prepare(void)
 	write_cr4(read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT);
 	apic_enable();
 	apic_refuse_exceptions();
-	crc_init();
+}
+
+void core_prepare(bool shared)
+{
+	if (!shared)
+		own_cpu();
+	crc_init(!shared);
 }
 
 static bool rdrand(uint64_t *value)

@@ -223,6 +223,9 @@ static void turn_and_rest(struct service *s)
 		s->busy_at = clock_now();
 		return;
 	}
+	/* The only CPU's APIC is the guest's: nothing of ours would end a halt. */
+	if (layout_one_cpu())
+		return;
 	now = clock_now();
 	if (now - s->busy_at > SPIN_NS)
 		rest(s);
@@ -236,6 +239,7 @@ static void start_nic(struct service *s)
 
 	text_format(
 		where, sizeof(where), "%02x:%02x.%x", c->nic >> 8, c->nic >> 3 & 31, c->nic & 7);
+	s->nic.polled = layout_one_cpu();
 	if (virtio_net_bind(&s->nic, c->nic, &reason) || s->nic.ops->start(&s->nic, &reason))
 		panic_boot("nic = %s: %s", where, reason);
 	log_info("fabric NIC %s: %s, %02x:%02x:%02x:%02x:%02x:%02x, MTU %u", where,
@@ -350,7 +354,7 @@ static void start_far(struct service *s)
 		.window = *s->window,
 		.shootdown = &virt_shootdown,
 		.mailbox = virt_mailbox,
-		.cpus = layout.cpus - 1,
+		.cpus = layout_guest_cpus(),
 		.clock = clock_now,
 		.ranges = layout.frames_count,
 		.servers = s->config->servers,
@@ -449,21 +453,21 @@ static void start_report(struct service *s)
 	r->nic = &s->nic;
 	r->session = s->session;
 	r->far_base = s->window->base;
-	r->cpus = layout.cpus - 1;
+	r->cpus = layout_guest_cpus();
 	for (unsigned i = 0; i < layout.pinned_count; i++)
 		r->pinned_bytes += layout.pinned[i].bytes;
 	check(r->cpus <= SHOOTDOWN_CPUS);
 	manage_init(&s->manage, report_answer, r, console_manage_write);
 }
 
-_Noreturn void service_run(const struct config *config, const struct slat_window *window)
+void service_start(const struct config *config, const struct slat_window *window)
 {
 	struct service *s = &service;
 
 	s->config = config;
 	s->window = window;
 	service_apic_id = apic_id();
-	core_prepare();
+	core_prepare(layout_one_cpu());
 	start_report(s);
 	start_nic(s);
 	start_fabric(s);
@@ -476,10 +480,23 @@ _Noreturn void service_run(const struct config *config, const struct slat_window
 	s->report.reason[0] = 0;
 	log_info("all servers ready");
 	__atomic_store_n((uint32_t *)&service_ready, 1, __ATOMIC_SEQ_CST);
+}
+
+_Noreturn void service_run(const struct config *config, const struct slat_window *window)
+{
+	service_start(config, window);
 	for (;;) {
-		turn_and_rest(s);
-		turn_stall(s, clock_now());
+		turn_and_rest(&service);
+		turn_stall(&service, clock_now());
 	}
+}
+
+bool service_turn(void)
+{
+	bool work = turn(&service);
+
+	turn_stall(&service, clock_now());
+	return work;
 }
 
 /*
@@ -494,6 +511,8 @@ _Noreturn void service_stopped(const char *reason)
 	text_format(s->report.reason, sizeof(s->report.reason), "%s", reason);
 	for (;;) {
 		turn_manage(s, clock_now());
+		if (layout_one_cpu())
+			continue; /* its interrupts are off for good (virt) */
 		apic_timer(manage_busy(&s->manage) ? ANSWER_NS : POLL_NS);
 		core_halt();
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The service core's loop: mailboxes, NIC, timers, reclaim, management. */
+/*
+ * The service loop: mailboxes, NIC, timers, reclaim, management. It has a core of its own, the
+ * service core; on a machine with one CPU the vCPU turns it instead (architecture section 4).
+ */
 #ifndef ANNEX_SERVICE_H
 #define ANNEX_SERVICE_H
 
@@ -18,17 +21,26 @@ extern _Atomic uint32_t service_asleep;
 extern uint32_t service_apic_id;
 
 /*
- * On the service core, interrupts off, its IDT loaded with handlers that only EOI and return: starts
- * NIC and fabric, opens the sessions, waits until each has promised its extents (or stops the boot
- * with the numbers), then sets service_ready and turns the loop for ever.
+ * On the CPU that will turn the loop, interrupts off, its IDT loaded with handlers that only EOI and
+ * return: starts NIC and fabric, opens the sessions, waits until each has promised its extents (or
+ * stops the boot with the numbers), then sets service_ready.
  */
+void service_start(const struct config *config, const struct slat_window *window);
+
+/* On the service core: service_start(), then turns the loop for ever. */
 _Noreturn void service_run(const struct config *config, const struct slat_window *window);
+
+/*
+ * One CPU only, the vCPU out of the guest: one turn of the loop. No interrupt may be taken. True if
+ * it found work.
+ */
+bool service_turn(void);
 
 /* The boot CPU waits for this before it enters the guest. */
 extern _Atomic uint32_t service_ready;
 
 /*
- * Service core, guest stopped for good (panic_guest, after virt_stop()): goes on answering the
+ * CPU of the loop, guest stopped for good (panic_guest, after virt_stop()): goes on answering the
  * management channel, with state "stopped" and this reason, and does nothing else.
  */
 _Noreturn void service_stopped(const char *reason);

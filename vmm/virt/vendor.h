@@ -39,8 +39,10 @@ struct virt_vendor {
 	void (*begin)(struct vcpu *v, const struct virt_entry *entry);
 	void (*startup)(struct vcpu *v, uint8_t page);
 
-	/* From virt_run_*() on: no NMI is taken except in run and sleep. */
+	/* From virt_run_*() on: no NMI is taken except in run, sleep and open. */
 	void (*close)(void);
+	/* Lets in what came meanwhile. */
+	void (*open)(void);
 	/* Runs the guest until its next exit; flush: forget all its translations first. */
 	void (*run)(struct vcpu *v, bool flush);
 	/* Deals with that exit. */
@@ -83,7 +85,7 @@ void virt_sort_nmis(struct vcpu *v);
 
 /*
  * Sleeps until *word is no longer value or the VMM stops; spins a moment first. The vCPU must be out
- * of the guest. Woken by virt_wake_waiting() or virt_kick().
+ * of the guest. Woken by virt_wake_waiting() or virt_kick(). One CPU: turns the service loop instead.
  */
 void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t value);
 

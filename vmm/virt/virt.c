@@ -10,6 +10,7 @@
 #include "machine/layout.h"
 #include "machine/memory.h"
 #include "machine/x86.h"
+#include "service/service.h"
 #include "virt/apic_trap.h"
 #include "virt/kick.h"
 #include "virt/vendor.h"
@@ -28,7 +29,7 @@ static _Atomic uint32_t held, stopping;
 
 unsigned virt_cpus(void)
 {
-	return layout.cpus - 1;
+	return layout_guest_cpus();
 }
 
 void virt_init(void)
@@ -54,7 +55,7 @@ const struct slat_window *virt_build_slat(void)
 	bool giant = cpuid(0x80000001, 0).edx >> 26 & 1;
 
 	memset(ones, 0xff, SLAT_PAGE);
-	check(layout.cpus >= 2 && virt_cpus() <= SHOOTDOWN_CPUS);
+	check(virt_cpus() <= SHOOTDOWN_CPUS);
 	slat_init(&virt_slat, virt_vendor->tables, giant);
 	slat_build(&virt_slat, (uintptr_t)ones, apic_trap_page(), &window);
 	virt_vendor->prepare();
@@ -121,6 +122,11 @@ void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t val
 {
 	uint64_t end = clock_now() + SPIN_NS;
 
+	if (layout_one_cpu()) {
+		while (stands(word, value))
+			service_turn();
+		return;
+	}
 	while (stands(word, value) && clock_now() < end)
 		cpu_relax();
 	while (stands(word, value)) {
@@ -229,6 +235,9 @@ static _Noreturn void turn(struct vcpu *v)
 		else if (run_once(v))
 			virt_vendor->handle(v);
 		virt_sort_nmis(v);
+		/* Whatever ended the stay in the guest: the loop has its turn. */
+		if (layout_one_cpu())
+			service_turn();
 	}
 }
 

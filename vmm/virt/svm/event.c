@@ -67,10 +67,18 @@ void svm_event_entry(struct vcpu *v)
 	}
 }
 
+bool svm_event_wants_iret(const struct vcpu *v)
+{
+	return svm_of(v)->nmi_blocked && !svm_of(v)->iret_reached;
+}
+
 void svm_event_iret(struct vcpu *v)
 {
 	struct svm *s = svm_of(v);
 
+	/* Else it was of interest to the window only. */
+	if (!svm_event_wants_iret(v))
+		return;
 	s->vmcb->intercept3 &= ~VMCB_IRET;
 	s->iret_reached = true;
 	s->iret_rip = v->rip;

@@ -100,6 +100,11 @@ static void exit_npf(struct vcpu *v)
 	fault_handle(v, m->exit_info2, m->exit_info1 & NPF_WRITE);
 }
 
+/* The exit itself was all. */
+static void exit_nothing(struct vcpu *v)
+{
+}
+
 static void exit_undefined(struct vcpu *v)
 {
 	svm_inject(v, VECTOR_UD, false, 0);
@@ -165,11 +170,11 @@ static const struct row rows[SVM_ROWS] = {
 	SIXTEEN(0x20, "dr_read_", NULL),
 	SIXTEEN(0x30, "dr_write_", NULL),
 	THIRTY_TWO(0x40, "exception_", exit_exception),
-	[0x60] = {"interrupt", NULL},
+	[0x60] = {"interrupt", svm_window_open},
 	[0x61] = {"nmi", svm_event_nmi},
 	[0x62] = {"smi", NULL},
 	[0x63] = {"init", NULL},
-	[0x64] = {"virtual_interrupt", NULL},
+	[0x64] = {"virtual_interrupt", exit_nothing},
 	[0x65] = {"cr0_selective_write", NULL},
 	[0x66] = {"idtr_read", NULL},
 	[0x67] = {"gdtr_read", NULL},
@@ -189,7 +194,7 @@ static const struct row rows[SVM_ROWS] = {
 	[0x75] = {"software_interrupt", NULL},
 	[0x76] = {"invd", exit_invd},
 	[0x77] = {"pause", NULL},
-	[0x78] = {"hlt", NULL},
+	[0x78] = {"hlt", svm_window_halt},
 	[0x79] = {"invlpg", NULL},
 	[0x7a] = {"invlpga", exit_undefined},
 	[0x7b] = {"io", exit_io},
@@ -256,6 +261,7 @@ void svm_handle(struct vcpu *v)
 	unsigned row = row_of(m->exit_code);
 
 	svm_event_exit(v);
+	svm_window_close(v);
 	if (row >= SVM_ROWS || !rows[row].handler)
 		panic("CPU %u: exit %s (0x%lx, info 0x%lx 0x%lx) was not asked for", v->cpu,
 			svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2);

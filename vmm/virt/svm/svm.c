@@ -139,6 +139,7 @@ static struct vmcb *fresh(struct vcpu *v)
 	v->rflags = 2;
 	for (unsigned i = 0; i < 16; i++)
 		v->gpr[i] = 0;
+	svm_window_close(v);
 	return m;
 }
 
@@ -304,6 +305,7 @@ const struct virt_vendor svm_vendor = {
 	.begin = begin,
 	.startup = startup,
 	.close = svm_close,
+	.open = svm_open,
 	.run = run,
 	.handle = svm_handle,
 	.sleep = svm_sleep,

@@ -62,7 +62,13 @@ void svm_event_exit(struct vcpu *v);
 void svm_event_entry(struct vcpu *v);
 void svm_event_nmi(struct vcpu *v);
 void svm_event_iret(struct vcpu *v);
+bool svm_event_wants_iret(const struct vcpu *v); /* the guest's NMI handler has yet to end */
 bool svm_event_trap(struct vcpu *v); /* #DB: was it the step over IRET? */
+
+/* window.c: one CPU only, where interrupts and HLT exit */
+void svm_window_close(struct vcpu *v); /* at each exit */
+void svm_window_open(struct vcpu *v); /* an interrupt waits */
+void svm_window_halt(struct vcpu *v); /* the guest has nothing to do */
 
 /* msr.c */
 void svm_msr_prepare(uint8_t *map);

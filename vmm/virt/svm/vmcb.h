@@ -8,10 +8,13 @@
 #include <stdint.h>
 
 /* Intercepts, third word (offset 0x0c) and fourth (0x10): bit numbers are exit codes - 0x60, - 0x80. */
+#define VMCB_INTR      (1u << 0)
 #define VMCB_NMI       (1u << 1)
+#define VMCB_VINTR     (1u << 4)
 #define VMCB_CPUID     (1u << 18)
 #define VMCB_IRET      (1u << 20)
 #define VMCB_INVD      (1u << 22)
+#define VMCB_HLT       (1u << 24)
 #define VMCB_INVLPGA   (1u << 26)
 #define VMCB_IOIO      (1u << 27)
 #define VMCB_MSR       (1u << 28)
@@ -24,6 +27,11 @@
 #define VMCB_TLB_NOTHING 0u
 #define VMCB_TLB_ALL     1u
 #define VMCB_TLB_GUEST   3u /* with FlushByAsid */
+
+/* virtual_interrupt (15.21): V_TPR, V_IRQ, V_IGN_TPR. */
+#define VMCB_VIRTUAL_TPR    0xffu
+#define VMCB_VIRTUAL_IRQ    (1u << 8)
+#define VMCB_VIRTUAL_NO_TPR (1u << 20)
 
 #define VMCB_SHADOW 1u /* interrupt_shadow */
 
