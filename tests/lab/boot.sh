@@ -85,6 +85,8 @@ cpu=qemu64,+svm,+npt
 boot "a CPU without 1 GiB pages" 'waiting for server one .*resolving'
 smp=3
 boot "two guest CPUs" 'cpu: 3 CPUs started'
+smp=1
+boot "one CPU" 'cpu: one CPU, the guest.s'
 
 files=(config cmdline)
 refused "no kernel" 'fw_cfg has no file opt/org.annex/kernel'
@@ -138,8 +140,6 @@ refused "a transitional NIC" 'found 1af4:1000, not a modern-only'
 nic=e1000
 refused "another card" 'found 8086:100e'
 
-smp=1
-refused "one CPU" 'one CPU only.*<vcpu>2'
 smp=4
 refused "three guest CPUs" '3 guest CPUs.*<vcpu>3'
 cpu=max,la57=off,svm=off
