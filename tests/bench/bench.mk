@@ -3,7 +3,7 @@
 
 ENGINE_SOURCES := tests/bench/engine.c $(wildcard vmm/far/*.c vmm/fabric/*.c) \
 	vmm/slat/shootdown.c vmm/virt/fake/fake.c vmm/nic/virtio_ring.c \
-	$(addprefix vmm/lib/,text.c event.c histogram.c crc.c) tests/host/host.c tests/sim/network.c \
+	$(addprefix vmm/lib/,text.c event.c histogram.c crc.c crc_sse.c) tests/host/host.c tests/sim/network.c \
 	$(wildcard tests/sim/responder*.c memserver/policy*.c)
 ENGINE_CFLAGS := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -Ivmm -Iinclude -I. \
 	-Itests

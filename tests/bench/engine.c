@@ -395,7 +395,7 @@ int main(int argc, char **argv)
 
 	b->now = 1000000000;
 	b->seed = 12345;
-	crc_use(CRC_CPU);
+	crc_use(CRC_SSE);
 	start_network(b);
 	start_fabric(b);
 	start_engine(b);
