@@ -14,7 +14,7 @@ CFLAGS_HOST := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g -fstack-protector-strong -I
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: all help clean deps unit sim lab check demo bench tidy format format-check install
+.PHONY: all help clean deps unit sim lab check check-all demo bench tidy format format-check install
 
 PROGRAMS :=
 
@@ -31,6 +31,7 @@ deps:
 
 #? demo           a Debian guest on remote memory, from libvirt XML to summary table (root)
 #? check          every test: unit, simulation, command line, emulated machines (root)
+#? check-all      check, then the tests that take hours (root)
 #? unit           unit tests (cmocka, under ASan and UBSan)
 #? sim            random simulation of the engine: SEED=n EVENTS=n, else many seeds
 #? lab            tests on emulated machines only (root)

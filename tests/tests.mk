@@ -33,6 +33,9 @@ bench: all
 check: deps
 	$(Q)tests/check.sh
 
+check-all: deps
+	$(Q)tests/check-all.sh
+
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tests/lab/demo.sh

@@ -1,0 +1,11 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# The slow tests behind those of check.sh, in the same manner. `tests/check-all.sh slow` leaves out
+# those of check.sh. The last line of all is "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/.."
+. tests/stage.sh
+
+stage build 600 make --no-print-directory -j2 all || { total; exit 1; }
+[ "${1-}" = slow ] || stage check 2400 tests/check.sh
+total
