@@ -40,10 +40,31 @@ stage() {
 	[ "$f" -eq 0 ]
 }
 
+# What says in a log that an assertion failed: the scripts' own marks, cmocka, the simulation,
+# sanitizers, the compiler, time limits.
+failure_marks='^ *([0-9]+:[0-9]+ +)?(not ok|NOT OK|FAILED:)|^ +[a-z_-]+: (not ok|NOT OK)'
+failure_marks+='|^\[  FAILED  \] [A-Za-z_]|^\[   LINE   \]|ran no test$|failed \(exit [0-9]+\):'
+failure_marks+='|^sim \([a-z]+\): seed [0-9]+ event|: NOT noticed in|the simulation itself failed'
+failure_marks+='|runtime error:|ERROR: [A-Za-z]+Sanitizer|^[^ ]+:[0-9]+:[0-9]+: (fatal )?error:'
+failure_marks+='|error: code should be clang-formatted|^ *time limit of '
+
+# failures LOG: one line for each failed assertion; without any, the last lines of the log.
+failures() {
+	local said
+	said=$(tr -d '\r' <"$1" | grep -aE "$failure_marks" | awk '!seen[$0]++')
+	[ -n "$said" ] || said=$(tr -d '\r' <"$1" | grep -a . | tail -n 3)
+	sed 's/^ */        /' <<<"$said"
+}
+
+# The last lines of all: every failed assertion by stage, and the sum.
 total() {
+	local row
 	if [ ${#broken[@]} -gt 0 ]; then
-		echo "check: failed stages and their logs:"
-		printf '    %s\n' "${broken[@]}"
+		echo "check: failed stages, their logs and what failed:"
+		for row in "${broken[@]}"; do
+			echo "    $row"
+			failures "${row#*: }"
+		done
 	fi
 	echo "$passed passed, $failed failed, $skipped skipped"
 	[ "$failed" -eq 0 ]
