@@ -11,6 +11,7 @@
 #include "toolstack/xml.h"
 
 #define PCACHE_LEAST (16 * SIZE_MIB)
+#define PCACHE_VCPU  (SIZE_MIB / 2) /* 128 frames, or vCPUs can starve each other */
 #define FABRIC_NIC   0u /* number of its MAC; the guest's own NICs follow */
 
 static uint64_t hash(const char *label, const char *text)
@@ -143,11 +144,17 @@ static int check_memory(xmlNode *domain, struct domain_plan *plan)
 		least[SIZE_TEXT_MAX], far[SIZE_TEXT_MAX];
 	const struct wish *wish = &plan->wish;
 	uint64_t pcache = wish->pcache ? wish->pcache : PCACHE_LEAST, overhead, need;
+	uint64_t floor = wish->vcpus * PCACHE_VCPU;
 
 	plan->memory = domain_memory(domain);
 	if (!plan->memory)
 		return error_set(ERROR_REFUSED, "the domain has no readable <memory>. It says how "
 						"much local memory the guest gets");
+	if (wish->pcache && wish->pcache < floor)
+		return error_set(ERROR_REFUSED,
+			"<annex:pcache> %s is too small for %u CPUs. Give at least %s",
+			size_text(wish->pcache, cache), wish->vcpus,
+			size_text((floor + SIZE_MIB - 1) & ~(SIZE_MIB - 1), least));
 	overhead = domain_overhead(wish->far, plan->memory);
 	need = wish->pinned + overhead + pcache;
 	if (need > plan->memory)
@@ -358,9 +365,9 @@ int domain_transform(xmlDoc *doc, const struct domain_setup *setup, struct domai
 	if (!code)
 		code = check_servers(setup, &plan->wish);
 	if (!code)
-		code = check_memory(domain, plan);
-	if (!code)
 		code = guestos_wish(domain, &plan->wish);
+	if (!code)
+		code = check_memory(domain, plan);
 	if (!code)
 		code = guestos_cmdline(plan->wish.cmdline, &plan->cmdline);
 	if (!code)

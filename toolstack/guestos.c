@@ -10,7 +10,7 @@
 #include "toolstack/size.h"
 #include "toolstack/xml.h"
 
-#define VCPUS_MAX   1u
+#define VCPUS_MAX   16u /* the VMM's limit; its service core comes on top */
 #define CMDLINE_MAX 2047u /* x86 Linux's COMMAND_LINE_SIZE without the NUL */
 #define FW_CFG      "opt/org.annex/"
 
@@ -52,27 +52,39 @@ static int check_machine(const xmlNode *os)
 	return 0;
 }
 
-static int check_vcpu(const xmlNode *domain)
+/* 0: no number from 1. */
+static unsigned vcpus_of(const xmlNode *domain)
 {
 	const xmlNode *vcpu = xml_child(domain, "vcpu");
-	const char *current = xml_attr(vcpu, "current");
 	uint64_t count = 1;
 	char text[16];
 
 	if (vcpu && (!xml_text(vcpu, text, sizeof(text)) || !size_number(text, 1, 4096, &count)))
+		return 0;
+	return (unsigned)count;
+}
+
+static int check_vcpu(const xmlNode *domain)
+{
+	const char *current = xml_attr(xml_child(domain, "vcpu"), "current");
+	unsigned count = vcpus_of(domain);
+
+	if (!count)
 		return error_set(ERROR_REFUSED, "<vcpu> is no number from 1");
 	if (current && strtoull(current, NULL, 10) != count)
 		return error_set(ERROR_REFUSED,
-			"<vcpu current='%s'>%llu</vcpu> leaves CPU hot-plug slots, and a CPU "
-			"plugged "
+			"<vcpu current='%s'>%u</vcpu> leaves CPU hot-plug slots, and a CPU plugged "
 			"in later would start outside the VMM. Remove current=",
-			current, (unsigned long long)count);
+			current, count);
+	if (xml_child(domain, "vcpus"))
+		return error_set(ERROR_REFUSED,
+			"<vcpus> says for each CPU whether it is plugged in, which is refused: "
+			"all are, and one more is the VMM's. Remove it");
 	if (count > VCPUS_MAX)
 		return error_set(ERROR_REFUSED,
-			"<vcpu> %llu: a guest can have %u CPU so far (the VMM's service core comes "
-			"on "
-			"top of it). Write <vcpu>%u</vcpu>",
-			(unsigned long long)count, VCPUS_MAX, VCPUS_MAX);
+			"<vcpu> %u: a guest can have %u CPUs (the VMM's service core comes on top "
+			"of them). Write <vcpu>%u</vcpu>",
+			count, VCPUS_MAX, VCPUS_MAX);
 	return 0;
 }
 
@@ -188,7 +200,12 @@ int guestos_wish(const xmlNode *domain, struct wish *wish)
 	int code;
 
 	wish_free(wish);
-	wish->vcpus = 1;
+	wish->vcpus = vcpus_of(domain);
+	if (wish->vcpus > 1 && !wish->service_core)
+		return error_set(ERROR_REFUSED,
+			"<annex:service-core> is no, but <vcpu> is %u: only a guest with one CPU "
+			"can do without the VMM's own. Write yes, or <vcpu>1</vcpu>",
+			wish->vcpus);
 	wish->kernel = text_of(os, "kernel");
 	wish->initrd = text_of(os, "initrd");
 	wish->cmdline = text_of(os, "cmdline");

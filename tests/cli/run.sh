@@ -223,7 +223,11 @@ define_errors() {
 	refused "size" 6 "multiple of 16 MiB" 's/>512</>500</'
 	refused "little memory" 6 "<memory> 300 MiB is too small: 288 MiB pinned" \
 		"s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>300|"
-	refused "two CPUs and more" 6 "CPU" 's/<vcpu>1</<vcpu>64</'
+	refused "more than 16 CPUs" 6 "a guest can have 16 CPUs" 's/<vcpu>1</<vcpu>17</'
+	refused "two CPUs without the VMM's own" 6 "<annex:service-core> is no" -e 's/<vcpu>1</<vcpu>2</' \
+		-e 's|<annex:mtu>|<annex:service-core>no</annex:service-core>&|'
+	refused "a small pcache for 16 CPUs" 6 "Give at least 8 MiB" -e 's/<vcpu>1</<vcpu>16</' \
+		-e "s|<annex:pcache unit='MiB'>32|<annex:pcache unit='MiB'>7|"
 	refused "CPU hot-plug" 6 "hot-plug slots" "s/<vcpu>1</<vcpu current='1'>2</"
 	refused "memory hot-plug" 6 "<maxMemory>" \
 		"s|<vcpu>|<maxMemory slots='1' unit='GiB'>2</maxMemory><vcpu>|"
@@ -265,6 +269,12 @@ define() {
 	json "list" '.guests[0].name == "debian" and .guests[0].state == "shut off"' guest list
 	expect "table" 0 "memory1" guest list
 	json "show" '.vcpus == 1 and .vmm == null and (.tenant | length) == 16' guest show debian
+	sed 's/<vcpu>1</<vcpu>16</' "$work/guest.xml" >"$work/many.xml"
+	json "define with 16 CPUs" '.name == "debian"' guest define "$work/many.xml"
+	json "show them" '.vcpus == 16' guest show debian
+	virsh dumpxml debian | grep -q '<vcpu[^>]*>17<' && pass "the machine has one CPU more" ||
+		fail "the machine has one CPU more"
+	json "define with one again" '.name == "debian"' guest define "$work/guest.xml"
 	expect "show in words" 0 "pinned:      288 MiB" guest show debian
 	expect "unknown guest" 3 "no guest 'nobody'" guest show nobody
 	sed -e 's/<name>debian</<name>other</' "$work/guest.xml" >"$work/other.xml"

@@ -77,7 +77,7 @@ build_workloads() {
 	local to=$1 source
 	mkdir -p "$to"
 	for source in "$here"/workloads/*.c; do
-		gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static \
+		gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -pthread -static \
 			-o "$to/$(basename "$source" .c)" "$source"
 	done
 	cp "$here"/workloads/*.py "$here/guest/annex-lab" "$to/"

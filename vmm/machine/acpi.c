@@ -150,8 +150,9 @@ static void add_cpu(uint32_t id, uint32_t flags, uint32_t boot_apic_id)
 	if (!(flags & 1) || id == boot_apic_id)
 		return;
 	if (layout.cpus == LAYOUT_CPUS)
-		panic_boot("more than %u CPUs: this version runs %u guest CPUs and a service core",
-			LAYOUT_CPUS, LAYOUT_CPUS - 1);
+		panic_boot("more than %u CPUs: the VMM runs %u guest CPUs and a service core; "
+			   "set <vcpu>%u</vcpu> (-smp %u)",
+			LAYOUT_CPUS, LAYOUT_CPUS - 1, LAYOUT_CPUS, LAYOUT_CPUS);
 	layout.apic_id[layout.cpus++] = id;
 }
 

@@ -7,6 +7,7 @@
 #ifndef ANNEX_LAB_H
 #define ANNEX_LAB_H
 
+#include <sched.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -98,6 +99,16 @@ static inline char *lab_map(size_t bytes)
 static inline unsigned long lab_argument(int argc, char **argv, int i, unsigned long fallback)
 {
 	return i < argc ? strtoul(argv[i], NULL, 0) : fallback;
+}
+
+/* This thread on that CPU; a CPU that is offline leaves it where it is. */
+static inline void lab_pin(unsigned cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 static inline double lab_seconds(void)
