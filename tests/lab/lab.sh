@@ -101,8 +101,10 @@ lab_disk() {
 
 # lab_xml NAME RUN SET: docs/examples/guest.xml with its paths filled; SET as for annex.set.
 lab_xml() {
-	local name=$1 run=$2 set=$3
-	sed -e "s|<name>debian<|<name>$name<|" \
+	local name=$1 run=$2 set=$3 uuid
+	# The same tenant each time, also after undefine: its next boot frees what its last one held.
+	uuid=$(printf 'annex lab %s' "$name" | md5sum | sed -E 's/^(.{8})(.{4})(.{4})(.{4})(.{12}).*/\1-\2-\3-\4-\5/')
+	sed -e "s|<name>debian</name>|<name>$name</name><uuid>$uuid</uuid>|" \
 		-e "s|/srv/debian/vmlinuz|$guest_dir/vmlinuz|" \
 		-e "s|/srv/debian/initrd.img|$guest_dir/initrd.img|" \
 		-e "s|/srv/debian/disk.qcow2|$work/$name.qcow2|" \
