@@ -62,4 +62,4 @@ clean:
 
 #? help           this list
 help:
-	@sed -n 's/^#? /  make /p' Makefile
+	@sed -n 's/^#? /  make /p' Makefile vmm/vmm.mk

@@ -30,4 +30,22 @@ $(BUILD)/annex-vmm.elf: $(BUILD)/annex-vmm.debug
 
 PROGRAMS += $(BUILD)/annex-vmm.elf
 
+# An image that starts VMM and guest from GRUB. Without KERNEL: the lab's Debian.
+KERNEL ?=
+INITRD ?=
+CMDLINE ?= root=/dev/vda console=ttyS0
+CONFIG ?= docs/examples/annex.conf
+ISO ?= $(BUILD)/annex.iso
+
+.PHONY: iso
+#? iso            $(BUILD)/annex.iso to boot from GRUB: KERNEL= INITRD= CMDLINE= CONFIG= ISO=
+iso: $(BUILD)/annex-vmm.elf
+	$(Q)kernel='$(KERNEL)' initrd='$(INITRD)'; \
+	if [ -z "$$kernel" ]; then \
+		image=$$(tests/lab/image.sh guest) || exit 1; \
+		kernel=$$image/vmlinuz initrd=$$image/initrd.img; \
+	fi; \
+	vmm/boot/iso.sh -o '$(ISO)' -v $< -k "$$kernel" $${initrd:+-i "$$initrd"} -c '$(CONFIG)' \
+		-a '$(CMDLINE)'
+
 -include $(VMM_OBJECTS:.o=.d)

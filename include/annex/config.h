@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the toolstack hands to the VMM: fw_cfg files, and the lines of the one named config.
+ * What the VMM is given: fw_cfg files (libvirt) or the boot loader's modules (GRUB, told apart by the
+ * first word of a module's string), and the lines of the one named config.
  *
  * A config line is `key = value`; `#` starts a comment; blank lines are skipped; keys appear once,
  * `server` up to CONFIG_SERVERS times. SIZE is a number with K, M or G behind it (powers of 1024).
@@ -12,6 +13,10 @@
 #define CONFIG_FILE_INITRD  "opt/org.annex/initrd" /* optional */
 #define CONFIG_FILE_CMDLINE "opt/org.annex/cmdline" /* of the guest's kernel */
 #define CONFIG_FILE_CONFIG  "opt/org.annex/config"
+
+#define CONFIG_MODULE_KERNEL "kernel" /* the rest of its string is the kernel's command line */
+#define CONFIG_MODULE_INITRD "initrd" /* optional */
+#define CONFIG_MODULE_CONFIG "config"
 
 #define CONFIG_SERVERS  4
 #define CONFIG_NAME_MAX 32

@@ -160,7 +160,8 @@ void devices_hide(pci_address nic)
 {
 	check_nic(nic);
 	hide_function(nic, "fabric NIC");
-	hidden_add(HIDDEN_PORTS, FW_CFG_PORT_FIRST, FW_CFG_PORT_LAST, "fw_cfg");
+	if (fw_cfg_there())
+		hidden_add(HIDDEN_PORTS, FW_CFG_PORT_FIRST, FW_CFG_PORT_LAST, "fw_cfg");
 	hidden_add(HIDDEN_PORTS, COM2_FIRST, COM2_LAST, "management port");
 	for (unsigned f = 0; f < 256; f++) {
 		if (pci_read16((pci_address)f, REG_VENDOR) == VENDOR_VIRTIO &&

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Entry by PVH (Xen's docs/misc/pvh.pandoc: 32-bit protected mode, paging off, EBX = start_info)
- * and of the other CPUs (real mode, by STARTUP IPI). Both end in 64-bit C on their own stack, on
- * identity tables for the first 4 GiB in 2 MiB pages that need no CPU feature.
+ * Entry by PVH (Xen's docs/misc/pvh.pandoc: 32-bit protected mode, paging off, EBX = start_info), by
+ * multiboot2 (Specification 2.0, 3.5: the same state, EAX = magic, EBX = boot information; with UEFI
+ * too, GRUB has ended the firmware's boot services) and of the other CPUs (real mode, by STARTUP
+ * IPI). All end in 64-bit C on their own stack, on identity tables for the first 4 GiB in 2 MiB pages
+ * that need no CPU feature.
  */
 #include <xen/elfnote.h>
 
@@ -16,13 +18,51 @@
 	.ascii "Xen\0"
 	.long entry_pvh
 
+/* Multiboot2 Specification 2.0, 3.1: in the file's first 32 KiB, 8-byte aligned. */
+#define MULTIBOOT_HEADER      0xe85250d6
+#define MULTIBOOT_I386        0
+#define TAG_REQUEST           1
+#define TAG_ENTRY             3
+#define TAG_CONSOLE           4
+#define TAG_FRAMEBUFFER       5
+#define TAG_MODULE_ALIGN      6
+#define TAG_OPTIONAL          1
+#define REQUEST_MMAP          6
+#define CONSOLE_TEXT          2 /* VGA text is as good as pixels */
+
+	.section .multiboot, "a"
+	.balign 8
+multiboot_header:
+	.long MULTIBOOT_HEADER, MULTIBOOT_I386, multiboot_header_end - multiboot_header
+	.long -(MULTIBOOT_HEADER + MULTIBOOT_I386 + (multiboot_header_end - multiboot_header))
+	.word TAG_REQUEST, 0
+	.long 12, REQUEST_MMAP
+	.balign 8
+	.word TAG_ENTRY, 0
+	.long 12, entry_multiboot
+	.balign 8
+	.word TAG_CONSOLE, TAG_OPTIONAL
+	.long 12, CONSOLE_TEXT
+	.balign 8
+	.word TAG_FRAMEBUFFER, TAG_OPTIONAL
+	.long 20, 0, 0, 0
+	.balign 8
+	.word TAG_MODULE_ALIGN, 0
+	.long 8
+	.word 0, 0
+	.long 8
+multiboot_header_end:
+
 	.section .text.entry, "ax"
 	.code32
-	.globl entry_pvh
+	.globl entry_pvh, entry_multiboot
 entry_pvh:
+	movl $0x336ec578, %eax /* XEN_HVM_START_MAGIC_VALUE */
+entry_multiboot:
 	cli
 	cld
-	movl %ebx, entry_start_info
+	movl %eax, entry_magic
+	movl %ebx, entry_information
 	movl $cpu_stacks + 16384, %esp
 
 	movl $entry_pdpt + 3, entry_pml4
@@ -45,7 +85,8 @@ entry_pvh:
 	ljmp $8, $3f
 	.code64
 3:	xorl %ebp, %ebp
-	movl entry_start_info(%rip), %edi
+	movl entry_magic(%rip), %edi
+	movl entry_information(%rip), %esi
 	call main
 	ud2
 
@@ -122,7 +163,9 @@ entry_pdpt:
 	.space 4096
 entry_pd:
 	.space 4 * 4096
-entry_start_info:
-	.space 8
+entry_information:
+	.space 4
+entry_magic:
+	.space 4
 entry_ap_stack:
 	.space 8

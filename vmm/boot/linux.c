@@ -2,18 +2,19 @@
 #include <stddef.h>
 #include <string.h>
 #include <asm/bootparam.h>
-#include "annex/config.h"
 #include "boot/hand_off.h"
 #include "boot/linux.h"
+#include "boot/payload.h"
+#include "boot/screen.h"
 #include "lib/log.h"
 #include "lib/panic.h"
-#include "machine/fw_cfg.h"
 #include "machine/hidden.h"
 #include "machine/layout.h"
 
 #define HEADER_MAGIC   0x53726448u /* "HdrS" */
 #define PROTOCOL_MIN   0x020cu /* 3.8: xloadflags */
 #define SECTOR         512u
+#define PARAGRAPH      16u
 #define SETUP_DEFAULT  4u
 #define HEADER_START   0x1f1u
 #define ENTRY_64       0x200u
@@ -26,25 +27,24 @@
 #define PTE_TABLE 0x3ull
 #define PTE_2MIB  0x83ull
 
-struct image {
-	struct fw_cfg_file file;
-	struct boot_params *params;
+/* What linux_load() knows and linux_start() needs. */
+static struct {
+	struct setup_header header;
 	uint64_t at;
 	uint64_t bytes; /* init_size: what the kernel uses before it reads the memory map */
-};
+	char cmdline[CMDLINE_MAX + 1];
+} image;
 
 /* First sectors of the bzImage: the setup header is taken over whole. */
-static void read_header(struct image *image)
+static void read_header(uint32_t file_bytes)
 {
 	static uint8_t first[2 * SECTOR];
-	struct setup_header *h = &image->params->hdr;
+	struct setup_header *h = &image.header;
 	size_t length;
 
-	if (!fw_cfg_find(CONFIG_FILE_KERNEL, &image->file))
-		panic_boot("no kernel: fw_cfg has no file " CONFIG_FILE_KERNEL);
-	if (image->file.bytes < sizeof(first))
-		panic_boot("the kernel is no bzImage: only %u bytes long", image->file.bytes);
-	fw_cfg_read(&image->file, 0, first, sizeof(first));
+	if (file_bytes < sizeof(first))
+		panic_boot("the kernel is no bzImage: only %u bytes long", file_bytes);
+	payload_read(PAYLOAD_KERNEL, 0, first, sizeof(first));
 	/* The header ends where the jump at its start lands (boot.rst, 1.3). */
 	length = 0x202 + first[0x201] - HEADER_START;
 	memcpy(h, first + HEADER_START, length < sizeof(*h) ? length : sizeof(*h));
@@ -58,8 +58,10 @@ static void read_header(struct image *image)
 		panic_boot("the kernel has no 64-bit entry (XLF_KERNEL_64): not an x86-64 kernel");
 	if (!h->setup_sects)
 		h->setup_sects = SETUP_DEFAULT;
-	if (image->file.bytes <= (h->setup_sects + 1u) * SECTOR)
-		panic_boot("the kernel's file is cut short (%u bytes)", image->file.bytes);
+	if (file_bytes <= (h->setup_sects + 1u) * SECTOR ||
+		(uint64_t)h->syssize * PARAGRAPH >=
+			(uint64_t)file_bytes - (h->setup_sects + 1u) * SECTOR + PARAGRAPH)
+		panic_boot("the kernel's file is cut short (%u bytes)", file_bytes);
 }
 
 /* The VMM's and the hand-off's memory lie below 16 MiB, so nothing there is in question. */
@@ -75,58 +77,89 @@ static bool pinned_holds(uint64_t start, uint64_t bytes)
 	return false;
 }
 
-static void load_kernel(struct image *image)
+static void place_kernel(uint32_t file_bytes)
 {
-	struct setup_header *h = &image->params->hdr;
-	uint32_t skip = (h->setup_sects + 1u) * SECTOR;
+	struct setup_header *h = &image.header;
 	uint64_t align = h->kernel_alignment ? h->kernel_alignment : 0x200000;
 
-	image->bytes = image->file.bytes - skip;
-	if (h->init_size > image->bytes)
-		image->bytes = h->init_size;
-	image->at = h->pref_address;
-	if (!pinned_holds(image->at, image->bytes) && h->relocatable_kernel) {
-		image->at = (LAYOUT_LOW_END + align - 1) & ~(align - 1);
-		while (image->at < BELOW && !pinned_holds(image->at, image->bytes))
-			image->at += align;
+	image.bytes = file_bytes - (h->setup_sects + 1u) * SECTOR;
+	if (h->init_size > image.bytes)
+		image.bytes = h->init_size;
+	image.at = h->pref_address;
+	if (!pinned_holds(image.at, image.bytes) && h->relocatable_kernel) {
+		image.at = (LAYOUT_LOW_END + align - 1) & ~(align - 1);
+		while (image.at < BELOW && !pinned_holds(image.at, image.bytes))
+			image.at += align;
 	}
-	if (!pinned_holds(image->at, image->bytes))
+	if (!pinned_holds(image.at, image.bytes))
 		panic_boot("pinned memory has no %lu MiB in one piece for the kernel; set a larger "
 			   "`pinned`",
-			(unsigned long)(image->bytes >> 20) + 1);
-	fw_cfg_read(&image->file, skip, (void *)image->at, image->file.bytes - skip);
-	h->code32_start = (uint32_t)image->at;
-	log_info("linux: kernel of %u KiB at %lx, protocol %x.%02x", image->file.bytes >> 10,
-		(unsigned long)image->at, h->version >> 8, h->version & 0xff);
+			(unsigned long)(image.bytes >> 20) + 1);
 }
 
-/* As high as the kernel takes it: low memory is dear. */
-static void load_initrd(const struct image *image)
+static void load_kernel(uint32_t file_bytes)
 {
-	struct setup_header *h = &image->params->hdr;
-	uint64_t limit = (uint64_t)h->initrd_addr_max + 1, at = 0;
-	struct fw_cfg_file file;
+	struct setup_header *h = &image.header;
+	uint32_t skip = (h->setup_sects + 1u) * SECTOR;
 
-	if (!fw_cfg_find(CONFIG_FILE_INITRD, &file) || !file.bytes)
-		return;
+	payload_read(PAYLOAD_KERNEL, skip, (void *)image.at, file_bytes - skip);
+	h->code32_start = (uint32_t)image.at;
+	log_info("linux: kernel of %u KiB at %lx, protocol %x.%02x", file_bytes >> 10,
+		(unsigned long)image.at, h->version >> 8, h->version & 0xff);
+}
+
+static bool touches(uint64_t start, uint64_t bytes, struct layout_range other)
+{
+	return start < other.start + other.bytes && other.start < start + bytes;
+}
+
+/*
+ * As high as the kernel takes it: low memory is dear. Clear of where the kernel goes, and of where a
+ * loader put it: the initrd is copied first. Its own module it may overlap.
+ */
+static uint64_t place_initrd(uint32_t bytes, uint64_t limit)
+{
+	struct layout_range busy[] = {
+		{image.at, image.bytes}, payload_place(PAYLOAD_KERNEL), {limit, BELOW}};
+	uint64_t best = 0;
+
 	for (unsigned i = 0; i < layout.pinned_count; i++) {
-		uint64_t end = layout.pinned[i].start + layout.pinned[i].bytes, start;
+		/* The highest place ends where the piece does, or where something begins. */
+		for (unsigned k = 0; k <= sizeof(busy) / sizeof(busy[0]); k++) {
+			uint64_t end = layout.pinned[i].start + layout.pinned[i].bytes, start;
+			bool clear = true;
 
-		end = end < limit ? end : limit;
-		if (end < file.bytes)
-			continue;
-		start = (end - file.bytes) & ~(PAGE - 1);
-		if (start >= image->at + image->bytes && pinned_holds(start, file.bytes))
-			at = start;
+			if (k < sizeof(busy) / sizeof(busy[0]))
+				end = busy[k].start < end ? busy[k].start : end;
+			if (end < bytes)
+				continue;
+			start = (end - bytes) & ~(PAGE - 1);
+			for (unsigned j = 0; j < sizeof(busy) / sizeof(busy[0]); j++)
+				clear = clear && !touches(start, bytes, busy[j]);
+			if (clear && start > best && pinned_holds(start, bytes))
+				best = start;
+		}
 	}
+	return best;
+}
+
+static void load_initrd(void)
+{
+	struct setup_header *h = &image.header;
+	uint64_t limit = (uint64_t)h->initrd_addr_max + 1, at;
+	uint32_t bytes;
+
+	if (!payload_find(PAYLOAD_INITRD, &bytes) || !bytes)
+		return;
+	at = place_initrd(bytes, limit);
 	if (!at)
 		panic_boot("pinned memory below %lx has no room for the initrd of %u MiB; set a "
 			   "larger `pinned`",
-			(unsigned long)limit, (file.bytes >> 20) + 1);
-	fw_cfg_read(&file, 0, (void *)at, file.bytes);
+			(unsigned long)limit, (bytes >> 20) + 1);
+	payload_read(PAYLOAD_INITRD, 0, (void *)at, bytes);
 	h->ramdisk_image = (uint32_t)at;
-	h->ramdisk_size = file.bytes;
-	log_info("linux: initrd of %u KiB at %lx", file.bytes >> 10, (unsigned long)at);
+	h->ramdisk_size = bytes;
+	log_info("linux: initrd of %u KiB at %lx", bytes >> 10, (unsigned long)at);
 }
 
 /* Whether one of the words is `word`, or `name=` with `value` among its comma-separated parts. */
@@ -156,24 +189,21 @@ static bool has_option(const char *cmdline, const char *name, const char *value)
 	return false;
 }
 
-static void load_cmdline(const struct image *image)
+static void load_cmdline(void)
 {
-	struct setup_header *h = &image->params->hdr;
-	uint32_t most =
-		h->cmdline_size && h->cmdline_size < CMDLINE_MAX ? h->cmdline_size : CMDLINE_MAX;
-	char *cmdline = hand_off_take(CMDLINE_MAX + 1, 16);
-	struct fw_cfg_file file;
+	const struct setup_header *h = &image.header;
+	uint32_t bytes = payload_need(PAYLOAD_CMDLINE), most = CMDLINE_MAX;
+	char *cmdline = image.cmdline;
 
-	if (!fw_cfg_find(CONFIG_FILE_CMDLINE, &file))
-		panic_boot("no kernel command line: fw_cfg has no file " CONFIG_FILE_CMDLINE);
-	if (file.bytes > most)
-		panic_boot("the kernel's command line has %u bytes; it takes %u", file.bytes, most);
-	fw_cfg_read(&file, 0, cmdline, file.bytes);
-	for (uint32_t i = 0; i < file.bytes; i++) {
+	if (h->cmdline_size && h->cmdline_size < most)
+		most = h->cmdline_size;
+	if (bytes > most)
+		panic_boot("the kernel's command line has %u bytes; it takes %u", bytes, most);
+	payload_read(PAYLOAD_CMDLINE, 0, cmdline, bytes);
+	for (uint32_t i = 0; i < bytes; i++) {
 		if (cmdline[i] == '\n' || cmdline[i] == '\t')
 			cmdline[i] = ' ';
 	}
-	h->cmd_line_ptr = (uint32_t)(uint64_t)cmdline;
 	log_info("linux: command line: %s", cmdline);
 	if (!has_option(cmdline, "movable_node", NULL))
 		panic_boot(
@@ -246,24 +276,37 @@ static uint64_t identity_tables(void)
 	return (uint64_t)pml4;
 }
 
-void linux_load(const struct memmap *map, uint64_t rsdp, struct virt_entry *entry)
+void linux_load(void)
 {
-	struct image image = {.params = hand_off_take(PAGE, PAGE)};
+	uint32_t bytes = payload_need(PAYLOAD_KERNEL);
+
+	read_header(bytes);
+	load_cmdline();
+	place_kernel(bytes);
+	/* The kernel may come to lie over modules: it goes last. */
+	load_initrd();
+	load_kernel(bytes);
+}
+
+void linux_start(const struct start *start, uint64_t rsdp, struct virt_entry *entry)
+{
+	struct boot_params *params = hand_off_take(PAGE, PAGE);
+	char *cmdline = hand_off_take(sizeof(image.cmdline), 16);
 	uint64_t *gdt = hand_off_take(32, 16);
 
-	read_header(&image);
-	load_kernel(&image);
-	load_initrd(&image);
-	load_cmdline(&image);
-	image.params->hdr.type_of_loader = LOADER_UNKNOWN;
-	image.params->hdr.vid_mode = 0xffff;
-	image.params->acpi_rsdp_addr = rsdp;
-	fill_e820(image.params, map);
+	memcpy(cmdline, image.cmdline, sizeof(image.cmdline));
+	params->hdr = image.header;
+	params->hdr.cmd_line_ptr = (uint32_t)(uint64_t)cmdline;
+	params->hdr.type_of_loader = LOADER_UNKNOWN;
+	params->hdr.vid_mode = 0xffff;
+	params->acpi_rsdp_addr = rsdp;
+	screen_fill(&params->screen_info, &start->screen);
+	fill_e820(params, &start->map);
 	gdt[2] = 0x00af9b000000ffffull;
 	gdt[3] = 0x00cf93000000ffffull;
 	*entry = (struct virt_entry){
 		.rip = image.at + ENTRY_64,
-		.rsi = (uint64_t)image.params,
+		.rsi = (uint64_t)params,
 		.cr3 = identity_tables(),
 		.gdt = (uint64_t)gdt,
 		.gdt_limit = 31,

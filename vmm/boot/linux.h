@@ -4,13 +4,17 @@
 #define ANNEX_LINUX_H
 
 #include <stdint.h>
-#include "machine/memmap.h"
+#include "boot/start.h"
 #include "virt/virt.h"
 
 /*
- * Loads kernel, initrd and command line from fw_cfg into pinned memory and prepares everything that
- * the kernel's 64-bit entry wants. Stops the boot with what is wrong with them.
+ * Copies the payload's kernel and initrd into pinned memory: after layout_make(), and before anything
+ * else writes to RAM outside the image, because modules lie there. Stops the boot with what is wrong
+ * with them or with the command line.
  */
-void linux_load(const struct memmap *map, uint64_t rsdp, struct virt_entry *entry);
+void linux_load(void);
+
+/* Prepares everything that the kernel's 64-bit entry wants; rsdp is the guest's (boot/tables.h). */
+void linux_start(const struct start *start, uint64_t rsdp, struct virt_entry *entry);
 
 #endif

@@ -3,12 +3,13 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <xen/arch-x86/hvm/start_info.h>
-#include "annex/config.h"
 #include "annex/version.h"
 #include "boot/config.h"
 #include "boot/devices.h"
 #include "boot/linux.h"
+#include "boot/multiboot.h"
+#include "boot/payload.h"
+#include "boot/pvh.h"
 #include "boot/tables.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -30,25 +31,25 @@
 #define BUSY            64u
 #define ADDRESS_DEFAULT 36u
 
-static struct memmap memmap;
+#define CPUID_HYPERVISOR (1u << 31) /* leaf 1, ECX */
+
+static struct start start;
 static struct config config;
 static const struct slat_window *window;
 static _Atomic uint32_t go; /* everything is prepared */
 
-_Noreturn void main(const struct hvm_start_info *info);
+_Noreturn void main(uint32_t magic, const void *information);
 
 static void read_config(void)
 {
 	static char text[CONFIG_BYTES];
 	static char error[256];
-	struct fw_cfg_file file;
+	uint32_t bytes = payload_need(PAYLOAD_CONFIG);
 
-	if (!fw_cfg_find(CONFIG_FILE_CONFIG, &file))
-		panic_boot("no configuration: fw_cfg has no file " CONFIG_FILE_CONFIG);
-	if (file.bytes > sizeof(text))
-		panic_boot("config: %u bytes are more than %u", file.bytes, CONFIG_BYTES);
-	fw_cfg_read(&file, 0, text, file.bytes);
-	if (!config_parse(text, file.bytes, &config, error, sizeof(error)))
+	if (bytes > sizeof(text))
+		panic_boot("config: %u bytes are more than %u", bytes, CONFIG_BYTES);
+	payload_read(PAYLOAD_CONFIG, 0, text, bytes);
+	if (!config_parse(text, bytes, &config, error, sizeof(error)))
 		panic_boot("%s", error);
 	log_level((enum log_level)config.log);
 }
@@ -74,7 +75,7 @@ static void make_layout(void)
 {
 	static struct layout_range busy[BUSY];
 	struct layout_request request = {
-		.map = &memmap,
+		.map = &start.map,
 		.pinned = config.pinned,
 		.far = config.far,
 		.pcache = config.pcache,
@@ -84,6 +85,10 @@ static void make_layout(void)
 	};
 
 	layout_make(&request);
+}
+
+static void map_memory(void)
+{
 	for (unsigned i = 0; i < layout.pinned_count; i++)
 		paging_map(layout.pinned[i].start, layout.pinned[i].bytes, false);
 	for (unsigned i = 0; i < layout.own_count; i++)
@@ -112,37 +117,58 @@ static void start_service(void)
 		cpu_relax();
 }
 
-static void prepare(const struct hvm_start_info *info)
+/* A machine of QEMU's has this device too when GRUB started us: then only to be hidden. */
+static void find_fw_cfg(void)
 {
-	uint64_t rsdp = info->rsdp_paddr;
+	if (cpuid(1, 0).ecx & CPUID_HYPERVISOR)
+		fw_cfg_init();
+}
 
-	memmap_read(&memmap, info);
+/* What the loader left is anywhere in RAM: nothing but the image is written until it is read. */
+static void read_start(uint32_t magic, const void *information)
+{
+	switch (magic) {
+	case PVH_MAGIC:
+		pvh_read(information, &start);
+		break;
+	case MULTIBOOT_MAGIC:
+		multiboot_read(information, &start);
+		find_fw_cfg();
+		break;
+	default:
+		panic_boot("started neither by PVH nor by multiboot2 (magic %x)", magic);
+	}
+	memmap_finish(&start.map);
+}
+
+static void prepare(void)
+{
 	idt_init();
 	cpu_init(0);
-	acpi_init(rsdp);
+	acpi_init(start.rsdp);
 	clock_init();
 	apic_calibrate();
-	fw_cfg_init();
 	read_config();
 	find_cpus();
 	make_layout();
+	linux_load();
+	map_memory();
 	virt_init();
 	devices_hide(config.nic);
 	console_manage_init();
 }
 
-_Noreturn void main(const struct hvm_start_info *info)
+_Noreturn void main(uint32_t magic, const void *information)
 {
 	struct virt_entry entry;
 
 	console_init();
 	log_info("Annex VMM " ANNEX_VERSION);
-	if (info->magic != XEN_HVM_START_MAGIC_VALUE)
-		panic_boot("not started by PVH: the start_info's magic is %x", info->magic);
-	prepare(info);
+	read_start(magic, information);
+	prepare();
 	cpu_start_others(other_cpu);
 	virt_cpu_init(0);
-	linux_load(&memmap, tables_build(), &entry);
+	linux_start(&start, tables_build(), &entry);
 	window = virt_build_slat();
 	start_service();
 	log_info("boot: the VMM uses %lu KiB; the guest starts after %lu ms",

@@ -35,6 +35,7 @@ struct entry {
 	char name[56];
 };
 
+static bool there;
 static bool has_dma;
 
 static void data(void *to, uint32_t bytes)
@@ -60,7 +61,7 @@ static void dma(uint32_t control, void *to, uint32_t bytes)
 	__asm__ volatile("" ::: "memory");
 }
 
-void fw_cfg_init(void)
+bool fw_cfg_init(void)
 {
 	char signature[4];
 	uint32_t features;
@@ -68,10 +69,17 @@ void fw_cfg_init(void)
 	out16(PORT_SELECT, KEY_SIGNATURE);
 	data(signature, 4);
 	if (memcmp(signature, "QEMU", 4))
-		panic_boot("no fw_cfg device: the VMM takes its kernel and configuration from it");
+		return false;
 	out16(PORT_SELECT, KEY_FEATURES);
 	data(&features, 4);
 	has_dma = features & FEATURE_DMA;
+	there = true;
+	return true;
+}
+
+bool fw_cfg_there(void)
+{
+	return there;
 }
 
 bool fw_cfg_find(const char *name, struct fw_cfg_file *file)

@@ -14,8 +14,11 @@ struct fw_cfg_file {
 	uint16_t selector;
 };
 
-/* Stops the boot if the device is missing. */
-void fw_cfg_init(void);
+/* False if there is no such device. Asks its ports: only where something says that this is QEMU. */
+bool fw_cfg_init(void);
+
+/* fw_cfg_init() has found it. */
+bool fw_cfg_there(void);
 
 bool fw_cfg_find(const char *name, struct fw_cfg_file *file);
 

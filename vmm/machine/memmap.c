@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stddef.h>
 #include <stdint.h>
-#include <xen/arch-x86/hvm/start_info.h>
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "machine/memmap.h"
@@ -25,26 +24,35 @@ static void insert(struct memmap *map, struct memmap_row row)
 	map->rows++;
 }
 
-void memmap_read(struct memmap *map, const struct hvm_start_info *info)
+void memmap_add(struct memmap *map, uint64_t start, uint64_t bytes, uint32_t type)
 {
-	const struct hvm_memmap_table_entry *entry = (const void *)info->memmap_paddr;
+	if (!bytes)
+		return;
+	if (start + bytes < start)
+		panic_boot("the firmware's memory map wraps at %lx", (unsigned long)start);
+	if (map->rows == MEMMAP_ROWS)
+		panic_boot("the firmware's memory map has more than %u rows", MEMMAP_ROWS);
+	insert(map, (struct memmap_row){start, start + bytes, type});
+}
 
-	if (info->version < 1 || !info->memmap_entries)
-		panic_boot(
-			"the loader gave no memory map (hvm_start_info version %u)", info->version);
-	if (info->memmap_entries > MEMMAP_ROWS)
-		panic_boot("the firmware's memory map has %u rows, more than %u",
-			info->memmap_entries, MEMMAP_ROWS);
-	map->rows = 0;
-	for (unsigned i = 0; i < info->memmap_entries; i++) {
-		uint64_t end = entry[i].addr + entry[i].size;
+static void join(struct memmap *map)
+{
+	unsigned kept = 0;
 
-		if (!entry[i].size)
-			continue;
-		if (end < entry[i].addr)
-			panic_boot("the firmware's memory map wraps at row %u", i);
-		insert(map, (struct memmap_row){entry[i].addr, end, entry[i].type});
+	for (unsigned i = 1; i < map->rows; i++) {
+		struct memmap_row *last = &map->row[kept];
+
+		if (map->row[i].start == last->end && map->row[i].type == last->type)
+			last->end = map->row[i].end;
+		else
+			map->row[++kept] = map->row[i];
 	}
+	map->rows = map->rows ? kept + 1 : 0;
+}
+
+void memmap_finish(struct memmap *map)
+{
+	join(map);
 	for (unsigned i = 0; i < map->rows; i++) {
 		const struct memmap_row *r = &map->row[i];
 

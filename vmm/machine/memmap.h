@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The firmware's memory map, copied out of hvm_start_info before anything else is written. */
+/* The firmware's memory map, copied out of what the loader gave before anything else is written. */
 #ifndef ANNEX_MEMMAP_H
 #define ANNEX_MEMMAP_H
 
 #include <stdint.h>
 
-#define MEMMAP_ROWS 64u
+#define MEMMAP_ROWS 128u
 
 /* The numbers of e820 and of Xen's XEN_HVM_MEMMAP_TYPE_*. */
 enum memmap_type {
@@ -27,9 +27,13 @@ struct memmap {
 	unsigned rows;
 };
 
-struct hvm_start_info;
+/* Boot only: one row of the loader's, in any order. Stops the boot if it wraps or there are too many. */
+void memmap_add(struct memmap *map, uint64_t start, uint64_t bytes, uint32_t type);
 
-/* Boot only: stops the boot if the map is missing, too long or contradicts itself. */
-void memmap_read(struct memmap *map, const struct hvm_start_info *info);
+/*
+ * Boot only, once all rows are there: neighbours of one type become one row. Stops the boot if the
+ * map contradicts itself.
+ */
+void memmap_finish(struct memmap *map);
 
 #endif
