@@ -31,6 +31,19 @@ static const struct memmap split = {
 	.rows = 5,
 };
 
+/* OVMF with 512 MiB, as GRUB tells it: the firmware keeps pieces of 1..16 MiB. */
+static const struct memmap uefi = {
+	.row = {{0, 0xa0000, MEMMAP_RAM}, {0x100000, 0x800000, MEMMAP_RAM},
+		{0x800000, 0x808000, MEMMAP_NVS}, {0x808000, 0x80b000, MEMMAP_RAM},
+		{0x80b000, 0x80c000, MEMMAP_NVS}, {0x80c000, 0x810000, MEMMAP_RAM},
+		{0x810000, 0x900000, MEMMAP_NVS}, {0x900000, 0x1eea4000, MEMMAP_RAM},
+		{0x1eea4000, 0x1ef65000, MEMMAP_RESERVED}, {0x1ef65000, 0x1f8ed000, MEMMAP_RAM},
+		{0x1f8ed000, 0x1fb6d000, MEMMAP_RESERVED}, {0x1fb6d000, 0x1fb7f000, MEMMAP_ACPI},
+		{0x1fb7f000, 0x1fbff000, MEMMAP_NVS}, {0x1fbff000, 0x1ff50000, MEMMAP_RAM},
+		{0xb0000000, 0xc0000000, MEMMAP_RESERVED}},
+	.rows = 15,
+};
+
 static struct layout_request request(const struct memmap *map, uint64_t pinned, uint64_t far)
 {
 	return (struct layout_request){
@@ -94,7 +107,8 @@ static void one_piece_of_ram(void **state)
 	assert_sound(&small);
 	assert_int_equal(layout.pinned_count, 2);
 	assert_true(layout.pinned[0].start == 0 && layout.pinned[0].bytes == 0x9f000);
-	assert_true(layout.pinned[1].start == LAYOUT_HAND_OFF_START);
+	assert_true(layout.pinned[1].start == 0xfe0000);
+	assert_true(layout.hand_off.start == 0xfe0000 && layout.trampoline == 0x8000);
 	assert_int_equal((layout.pinned[1].start + layout.pinned[1].bytes) % (2 * MIB), 0);
 	assert_true(sum(layout.pinned, layout.pinned_count) >= 384 * MIB);
 	assert_true(sum(layout.pinned, layout.pinned_count) < 387 * MIB);
@@ -184,6 +198,55 @@ static void small_address_space(void **state)
 	assert_non_null(strstr(host_panic_text(), "set a smaller `far`"));
 }
 
+static void firmware_below_16_mib(void **state)
+{
+	struct layout_request q = request(&uefi, 256 * MIB, 64 * MIB);
+	struct memmap map = uefi;
+
+	layout_make(&q);
+	assert_sound(&uefi);
+	assert_true(layout.hand_off.start == 0xfe0000);
+	assert_int_equal(layout.own_count, 7);
+	assert_true(layout.own[0].start == MIB && layout.own[0].bytes == 7 * MIB);
+	assert_true(layout.own[3].start == 0x900000 && layout.own[4].start > 256 * MIB);
+	assert_int_equal(layout.frames_count, 3);
+	/* The hand-off moves to where there is room, the trampoline too. */
+	map.row[0] = (struct memmap_row){0x20000, 0x80000, MEMMAP_RAM};
+	map.row[7].start = 17 * MIB;
+	q = request(&map, 256 * MIB, 64 * MIB);
+	layout_make(&q);
+	assert_sound(&map);
+	assert_true(layout.hand_off.start == 0x7e0000);
+	assert_true(inside(layout.hand_off, layout.pinned, layout.pinned_count));
+	assert_true(layout.trampoline == 0x20000);
+	/* None above the image. */
+	map.row[1].end = 0x510000;
+	assert_true(host_expect_panic(layout_make(&q)));
+	assert_non_null(strstr(host_panic_text(), "RAM at 1..5 MiB"));
+	map.row[0].start = 0x9f800;
+	assert_true(host_expect_panic(layout_make(&q)));
+	assert_non_null(strstr(host_panic_text(), "RAM at 32..640 KiB"));
+}
+
+/* More pieces than can hold frames: the largest do. */
+static void frames_in_the_largest_pieces(void **state)
+{
+	struct memmap map = small;
+	struct layout_request q = request(&map, 384 * MIB, 64 * MIB);
+
+	map.rows = 4;
+	map.row[3].end = 400 * MIB;
+	for (unsigned i = 0; i < 6; i++)
+		map.row[map.rows++] = (struct memmap_row){GIB + i * 64 * MIB,
+			GIB + i * 64 * MIB + (i & 1 ? 1 : 20 + i) * MIB, MEMMAP_RAM};
+	layout_make(&q);
+	assert_int_equal(layout.frames_count, 4);
+	for (unsigned i = 0; i < 3; i++)
+		assert_true(inside((struct layout_range){GIB + i * 128 * MIB + 16 * MIB, MIB},
+			layout.frames, layout.frames_count));
+	assert_sound(&map);
+}
+
 static void too_little(void **state)
 {
 	struct layout_request q = request(&small, 1008 * MIB, 8 * GIB);
@@ -200,7 +263,7 @@ static void too_little(void **state)
 	holed.row[3].start = 0x200000;
 	q = request(&holed, 384 * MIB, GIB);
 	assert_true(host_expect_panic(layout_make(&q)));
-	assert_non_null(strstr(host_panic_text(), "RAM at 1..16 MiB"));
+	assert_non_null(strstr(host_panic_text(), "RAM at 1..5 MiB"));
 	assert_int_equal(host_panic_kind(), HOST_PANIC_BOOT);
 }
 
@@ -214,6 +277,8 @@ int main(void)
 		cmocka_unit_test(window_avoids_what_is_there),
 		cmocka_unit_test(window_avoids_hypertransport),
 		cmocka_unit_test(small_address_space),
+		cmocka_unit_test(firmware_below_16_mib),
+		cmocka_unit_test(frames_in_the_largest_pieces),
 		cmocka_unit_test(too_little),
 	};
 

@@ -16,6 +16,8 @@
 #define FIRMWARE 0x30000000ul
 #define SIZE     0x10000ul
 
+#define HAND_OFF 0xfe0000ul
+
 #define RSDP (FIRMWARE + 0x0)
 #define RSDT (FIRMWARE + 0x40)
 #define FADT (FIRMWARE + 0x100)
@@ -135,8 +137,8 @@ static void make_firmware(void)
 static int map_memory(void **state)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-	void *low = (void *)LAYOUT_HAND_OFF_START;
-	size_t bytes = LAYOUT_LOW_END - LAYOUT_HAND_OFF_START;
+	void *low = (void *)HAND_OFF;
+	size_t bytes = LAYOUT_HAND_OFF_BYTES;
 
 	if (mmap((void *)FIRMWARE, SIZE, PROT_READ | PROT_WRITE, flags, -1, 0) != (void *)FIRMWARE)
 		return -1;
@@ -231,11 +233,13 @@ static void guest_tables(void **state)
 	memcpy(before, (void *)FIRMWARE, SIZE);
 	layout.pinned[0] = (struct layout_range){0x1000000, 0x10000000};
 	layout.pinned_count = 1;
+	layout.hand_off = (struct layout_range){HAND_OFF, LAYOUT_HAND_OFF_BYTES};
 	layout.far_base = 36ull << 30;
 	layout.far_bytes = 4ull << 30;
 	rsdp = (const void *)tables_build();
 	assert_memory_equal(before, (void *)FIRMWARE, SIZE); /* nothing is patched in place */
-	assert_in_range((uintptr_t)rsdp, LAYOUT_HAND_OFF_START, LAYOUT_LOW_END - sizeof(*rsdp));
+	assert_in_range(
+		(uintptr_t)rsdp, HAND_OFF, HAND_OFF + LAYOUT_HAND_OFF_BYTES - sizeof(*rsdp));
 	assert_memory_equal(rsdp->signature, "RSD PTR ", 8);
 	assert_int_equal(rsdp->revision, 2);
 	assert_int_equal(acpi_checksum(rsdp, 20), 0);
@@ -255,7 +259,7 @@ static void guest_tables(void **state)
 	fadt = (const uint8_t *)in_root(root, "FACP");
 	assert_int_equal(get32(fadt + 40), DSDT);
 	facs = (const uint8_t *)(uintptr_t)get32(fadt + 36);
-	assert_in_range((uintptr_t)facs, LAYOUT_HAND_OFF_START, LAYOUT_LOW_END - 64);
+	assert_in_range((uintptr_t)facs, HAND_OFF, HAND_OFF + LAYOUT_HAND_OFF_BYTES - 64);
 	assert_int_equal((uintptr_t)facs % 64, 0);
 	assert_memory_equal(facs, (void *)FACS, 64);
 }

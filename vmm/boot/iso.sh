@@ -77,6 +77,9 @@ else
 	} >"$directory/tree/boot/grub/grub.cfg"
 fi
 modules='multiboot2 serial terminal iso9660 all_video normal echo test smbios configfile'
+# grub-mkrescue's own start asks for these.
+modules+=' part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_gpt part_msdos'
+modules+=' part_plan part_sun part_sunpc'
 case $platform in
 '' | x86_64-efi) ;;
 i386-pc) modules+=' biosdisk' ;;

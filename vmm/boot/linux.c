@@ -247,9 +247,9 @@ static void fill_e820(struct boot_params *params, const struct memmap *map)
 	for (unsigned i = 0; i < layout.pinned_count; i++) {
 		uint64_t start = layout.pinned[i].start, end = start + layout.pinned[i].bytes;
 
-		if (start == LAYOUT_HAND_OFF_START) {
-			add_row(params, start, LAYOUT_LOW_END, MEMMAP_RESERVED);
-			start = LAYOUT_LOW_END;
+		if (start == layout.hand_off.start) {
+			start += layout.hand_off.bytes;
+			add_row(params, layout.hand_off.start, start, MEMMAP_RESERVED);
 		}
 		add_row(params, start, end, MEMMAP_RAM);
 	}

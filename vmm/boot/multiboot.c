@@ -21,6 +21,7 @@
 
 #define FRAMEBUFFER_RGB  1u
 #define FRAMEBUFFER_TEXT 2u
+#define RGB_BYTES        (offsetof(struct tag_framebuffer, blue) + sizeof(struct start_color))
 
 struct header {
 	uint32_t bytes;
@@ -143,7 +144,7 @@ static void read_framebuffer(const struct tag_framebuffer *t, struct start_scree
 	if (t->type == FRAMEBUFFER_TEXT && s.width <= 0xff && s.height <= 0xff) {
 		s.kind = START_SCREEN_TEXT;
 		*screen = s;
-	} else if (t->type == FRAMEBUFFER_RGB && t->tag.bytes >= sizeof(*t) && s.depth >= 15 &&
+	} else if (t->type == FRAMEBUFFER_RGB && t->tag.bytes >= RGB_BYTES && s.depth >= 15 &&
 		   s.depth <= 32 && s.pitch >= s.width * ((s.depth + 7u) / 8)) {
 		s.kind = START_SCREEN_PIXELS;
 		s.red = t->red;

@@ -37,6 +37,12 @@ bool payload_add(enum payload file, const void *data, uint32_t bytes)
 	return true;
 }
 
+void payload_forget(void)
+{
+	from_fw_cfg = false;
+	memset(module, 0, sizeof(module));
+}
+
 bool payload_find(enum payload file, uint32_t *bytes)
 {
 	struct fw_cfg_file f;

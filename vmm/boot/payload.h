@@ -25,6 +25,9 @@ void payload_use_fw_cfg(void);
 /* A file that lies in memory; false if it was given before. */
 bool payload_add(enum payload file, const void *data, uint32_t bytes);
 
+/* Forgets all files: for the host's tests. */
+void payload_forget(void);
+
 /* Its size, or false if it was not given. */
 bool payload_find(enum payload file, uint32_t *bytes);
 

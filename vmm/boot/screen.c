@@ -71,6 +71,6 @@ void screen_fill(struct screen_info *info, const struct start_screen *screen)
 	case START_SCREEN_NONE:
 		return;
 	}
-	log_info("screen: %ux%u, %u bits at %lx", screen->width, screen->height, screen->depth,
-		(unsigned long)screen->base);
+	log_info("screen: %ux%u, %u bits, %u bytes a line, at %lx", screen->width, screen->height,
+		screen->depth, screen->pitch, (unsigned long)screen->base);
 }

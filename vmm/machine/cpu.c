@@ -11,7 +11,6 @@
 #include "machine/x86.h"
 
 #define SELECTOR_TSS 0x20
-#define TRAMPOLINE   0x8000u /* any page of conventional memory; its content is put back */
 #define START_NS     2000000000ull
 
 struct tss {
@@ -105,10 +104,10 @@ static void start(unsigned number)
 	atomic_thread_fence(memory_order_seq_cst);
 	apic_send_init(id);
 	clock_wait(10000000);
-	apic_send_startup(id, TRAMPOLINE >> 12);
+	apic_send_startup(id, (uint8_t)(layout.trampoline >> 12));
 	if (wait_started(number, 10000000))
 		return;
-	apic_send_startup(id, TRAMPOLINE >> 12);
+	apic_send_startup(id, (uint8_t)(layout.trampoline >> 12));
 	if (!wait_started(number, START_NS))
 		panic_boot("CPU %u (APIC id %u) did not start within 2 s", number, id);
 }
@@ -117,11 +116,12 @@ void cpu_start_others(void (*main)(unsigned number))
 {
 	static uint8_t kept[256];
 	size_t length = (size_t)(entry_trampoline_end - entry_trampoline);
-	void *page = (void *)(uint64_t)TRAMPOLINE;
+	void *page = (void *)layout.trampoline;
 
 	check(length <= sizeof(kept));
 	ap_main = main;
 	mtrr_save();
+	/* The page is the guest's or the firmware's: its content is put back. */
 	memcpy(kept, page, length);
 	memcpy(page, entry_trampoline, length);
 	for (unsigned i = 1; i < layout.cpus; i++)

@@ -18,6 +18,8 @@
 #define FRAME_TABLE      32ull /* bytes per frame */
 #define SPARE            MIB /* besides what is left of 1..16 MiB */
 #define PINNED_MIN       (64 * MIB)
+#define CONVENTIONAL_END 0xa0000ull
+#define TRAMPOLINE_MIN   0x8000ull /* below lie what is left of real mode, and habits of firmware */
 #define PCI64_DEFAULT    (32 * GIB) /* q35's 64-bit PCI window, just above RAM */
 #define HYPERTRANSPORT   0xfd00000000ull /* AMD: 12 GiB below 1 TiB take no RAM; nor does QEMU */
 #define HYPERTRANSPORT_N 0x10000000000ull
@@ -38,6 +40,10 @@ static void add(struct layout_range *range, unsigned *count, uint64_t start, uin
 {
 	if (start >= end)
 		return;
+	if (*count && range[*count - 1].start + range[*count - 1].bytes == start) {
+		range[*count - 1].bytes += end - start;
+		return;
+	}
 	if (*count == LAYOUT_RANGES)
 		panic_boot("RAM is in more than %u pieces", LAYOUT_RANGES);
 	range[(*count)++] = (struct layout_range){start, end - start};
@@ -68,33 +74,97 @@ static void divide(uint64_t start, uint64_t end, uint64_t want)
 	add(layout.own, &layout.own_count, cut, end);
 }
 
+/* The part of a row that is RAM in whole pages and lies in low..high. */
+static struct layout_range part(const struct memmap_row *r, uint64_t low, uint64_t high)
+{
+	uint64_t start = align_up(r->start, PAGE), end = align_down(r->end, PAGE);
+
+	start = start > low ? start : low;
+	end = end < high ? end : high;
+	if (r->type != MEMMAP_RAM || start >= end)
+		return (struct layout_range){low, 0};
+	return (struct layout_range){start, end - start};
+}
+
+static void place_trampoline(const struct memmap *map)
+{
+	for (unsigned i = 0; i < map->rows; i++) {
+		struct layout_range r = part(&map->row[i], TRAMPOLINE_MIN, CONVENTIONAL_END);
+
+		if (r.bytes) {
+			layout.trampoline = r.start;
+			return;
+		}
+	}
+	panic_boot("no RAM at 32..640 KiB, where this machine's CPUs could start");
+}
+
+/* The highest place above the image. */
+static void place_hand_off(const struct memmap *map)
+{
+	bool image = false;
+
+	layout.hand_off = (struct layout_range){0, LAYOUT_HAND_OFF_BYTES};
+	for (unsigned i = 0; i < map->rows; i++) {
+		struct layout_range r = part(&map->row[i], LAYOUT_LOW_START, LAYOUT_LOW_END);
+		uint64_t end = r.start + r.bytes;
+
+		if (r.bytes && r.start == LAYOUT_LOW_START && end >= LAYOUT_IMAGE_END)
+			image = true;
+		if (r.bytes >= LAYOUT_HAND_OFF_BYTES &&
+			end - LAYOUT_HAND_OFF_BYTES >= LAYOUT_IMAGE_END)
+			layout.hand_off.start = end - LAYOUT_HAND_OFF_BYTES;
+	}
+	if (!image || !layout.hand_off.start)
+		panic_boot("the VMM needs RAM at 1..5 MiB, and %lu KiB in one piece at 5..16 MiB, "
+			   "which this machine's map lacks",
+			(unsigned long)(LAYOUT_HAND_OFF_BYTES >> 10));
+}
+
+static void divide_low(struct layout_range r)
+{
+	uint64_t end = r.start + r.bytes, hand_off = layout.hand_off.start;
+
+	if (hand_off < r.start || hand_off >= end) {
+		add(layout.own, &layout.own_count, r.start, end);
+		return;
+	}
+	add(layout.own, &layout.own_count, r.start, hand_off);
+	add(layout.pinned, &layout.pinned_count, hand_off, hand_off + LAYOUT_HAND_OFF_BYTES);
+	add(layout.own, &layout.own_count, hand_off + LAYOUT_HAND_OFF_BYTES, end);
+}
+
 static void divide_ram(const struct memmap *map, uint64_t want)
 {
-	bool low = false;
-
 	for (unsigned i = 0; i < map->rows; i++) {
-		uint64_t start = align_up(map->row[i].start, PAGE);
-		uint64_t end = align_down(map->row[i].end, PAGE);
+		struct layout_range r = part(&map->row[i], 0, LAYOUT_LOW_START);
 
-		if (map->row[i].type != MEMMAP_RAM || start >= end)
-			continue;
-		layout.ram_end = end;
-		if (start < LAYOUT_LOW_START) {
-			add(layout.pinned, &layout.pinned_count, start,
-				end < LAYOUT_LOW_START ? end : LAYOUT_LOW_START);
-			start = LAYOUT_LOW_START;
-		}
-		if (start >= end)
-			continue;
-		if (start <= LAYOUT_LOW_START && end >= LAYOUT_LOW_END) {
-			low = true;
-			add(layout.own, &layout.own_count, LAYOUT_LOW_START, LAYOUT_HAND_OFF_START);
-			start = LAYOUT_HAND_OFF_START;
-		}
-		divide(start, end, want);
+		add(layout.pinned, &layout.pinned_count, r.start, r.start + r.bytes);
+		divide_low(part(&map->row[i], LAYOUT_LOW_START, LAYOUT_LOW_END));
+		r = part(&map->row[i], LAYOUT_LOW_END, UINT64_MAX);
+		divide(r.start, r.start + r.bytes, want);
+		if (map->row[i].type == MEMMAP_RAM)
+			layout.ram_end = align_down(map->row[i].end, PAGE);
 	}
-	if (!low)
-		panic_boot("the VMM needs RAM at 1..16 MiB, which this machine's map lacks");
+}
+
+static bool low(struct layout_range r)
+{
+	return r.start < LAYOUT_LOW_END;
+}
+
+/* One of our largest pieces above 16 MiB: as many as can hold frames. */
+static bool for_frames(unsigned index)
+{
+	unsigned larger = 0;
+
+	for (unsigned i = 0; i < layout.own_count; i++) {
+		if (!low(layout.own[i]) &&
+			(layout.own[i].bytes > layout.own[index].bytes ||
+				(layout.own[i].bytes == layout.own[index].bytes && i < index)))
+			larger++;
+	}
+	return !low(layout.own[index]) && larger < FRAMES_RANGES;
 }
 
 /* Frames fill our own RAM above 16 MiB; the growing tables lie at the start of its largest piece. */
@@ -102,38 +172,39 @@ static void place_frames(uint64_t pages, uint64_t cap)
 {
 	uint64_t fixed =
 		align_up(pages * 8 + pages / 512 * 8 + pages / 512 / 512 * 4096, MIB) + SPARE;
-	uint64_t total = sum(layout.own, layout.own_count) - layout.own[0].bytes;
-	uint64_t frames = total > fixed ? (total - fixed) / (PAGE + FRAME_TABLE) : 0;
-	uint64_t tables;
-	unsigned largest = 0;
+	uint64_t total = 0, frames, tables;
+	unsigned largest = layout.own_count;
 
+	for (unsigned i = 0; i < layout.own_count; i++) {
+		if (!for_frames(i))
+			continue;
+		total += layout.own[i].bytes;
+		if (largest == layout.own_count || layout.own[i].bytes > layout.own[largest].bytes)
+			largest = i;
+	}
+	frames = total > fixed ? (total - fixed) / (PAGE + FRAME_TABLE) : 0;
 	if (cap && frames > cap / PAGE)
 		frames = cap / PAGE;
 	tables = align_up(fixed + frames * FRAME_TABLE, PAGE);
-	for (unsigned i = 1; i < layout.own_count; i++) {
-		if (!largest || layout.own[i].bytes > layout.own[largest].bytes)
-			largest = i;
-	}
-	if (!largest || layout.own[largest].bytes < tables + PAGE || !frames)
+	if (largest == layout.own_count || layout.own[largest].bytes < tables + PAGE || !frames)
 		panic_boot("local memory is too small: pinned %lu MiB leave %lu MiB, but tables "
 			   "alone take %lu MiB; give the machine more memory or set a smaller "
 			   "`pinned` or `far`",
 			(unsigned long)(sum(layout.pinned, layout.pinned_count) / MIB),
 			(unsigned long)(total / MIB), (unsigned long)(tables / MIB + 1));
-	for (unsigned i = 1; i < layout.own_count && frames; i++) {
+	for (unsigned i = 0; i < layout.own_count && frames; i++) {
 		struct layout_range r = layout.own[i];
 
+		if (!for_frames(i))
+			continue;
 		if (i == largest) {
 			r.start += tables;
 			r.bytes -= tables;
 		}
-		if (layout.frames_count == FRAMES_RANGES)
-			break;
 		if (r.bytes > frames * PAGE)
 			r.bytes = frames * PAGE;
 		frames -= r.bytes / PAGE;
-		if (r.bytes)
-			layout.frames[layout.frames_count++] = r;
+		layout.frames[layout.frames_count++] = r;
 	}
 }
 
@@ -191,6 +262,8 @@ void layout_make(const struct layout_request *q)
 	if (q->pinned < PINNED_MIN)
 		panic_boot("pinned = %lu MiB: a Linux kernel needs at least %lu MiB",
 			(unsigned long)(q->pinned / MIB), (unsigned long)(PINNED_MIN / MIB));
+	place_trampoline(q->map);
+	place_hand_off(q->map);
 	divide_ram(q->map, q->pinned);
 	place_frames(q->far / PAGE, q->pcache);
 	place_window(q);

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LAYOUT_RANGES 32u
+#define LAYOUT_RANGES 64u
 #define LAYOUT_CPUS   17u /* 16 of the guest, one service core */
 
 struct layout_range {
@@ -25,6 +25,8 @@ struct layout {
 	unsigned own_count;
 	struct layout_range frames[4]; /* the pcache's frames (inside own) */
 	unsigned frames_count;
+	struct layout_range hand_off; /* inside one of pinned, below 16 MiB */
+	uint64_t trampoline; /* a page of conventional memory where CPUs can start */
 	uint64_t ram_end; /* first address above all RAM */
 	uint64_t far_base; /* 1 GiB aligned, above RAM and every PCI window */
 	uint64_t far_bytes;
@@ -47,13 +49,15 @@ static inline unsigned layout_guest_cpus(void)
 }
 
 /*
- * 1..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above), but for its last piece: what
- * the guest's kernel finds at its start (ACPI tables, zero page, first page tables). That piece is
- * inside layout.pinned and reserved in the guest's e820.
+ * RAM in 1..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above): from 1 MiB the image,
+ * then tables. But for one piece, the hand-off: what the guest's kernel finds at its start (ACPI
+ * tables, zero page, first page tables). That is inside layout.pinned and reserved in the guest's
+ * e820. Firmware may keep pieces of 1..16 MiB for itself, above the image (UEFI does).
  */
 #define LAYOUT_LOW_START      0x100000ull
-#define LAYOUT_HAND_OFF_START 0xfe0000ull
+#define LAYOUT_IMAGE_END      0x500000ull /* at most; vmm.ld */
 #define LAYOUT_LOW_END        0x1000000ull
+#define LAYOUT_HAND_OFF_BYTES 0x20000ull
 
 struct memmap;
 
