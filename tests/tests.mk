@@ -9,7 +9,7 @@ UNIT_TESTS :=
 UNIT_CFLAGS :=
 UNIT_LIBS :=
 
-include $(wildcard tests/unit/*.mk tests/sim/*.mk tests/cli/*.mk tests/bench/*.mk)
+include $(wildcard tests/unit/*.mk tests/sim/*.mk tests/cli/*.mk tests/bench/*.mk tests/itest/*.mk)
 
 UNIT_HEADERS := $(shell find include vmm memserver toolstack tests -name '*.h' 2>/dev/null)
 

@@ -155,11 +155,10 @@ static const struct policy_ops ops = {
 	.log = op_log,
 };
 
-static void new_pool(struct responder *r)
+static void new_pool_id(struct responder *r)
 {
 	for (unsigned i = 0; i < sizeof(r->pool_id); i++)
 		r->pool_id[i] = network_random(r->config.network);
-	memset(r->pool, 0, (size_t)r->config.slots * r->config.slot_size);
 }
 
 struct responder *responder_new(const struct responder_config *config)
@@ -174,11 +173,11 @@ struct responder *responder_new(const struct responder_config *config)
 	r->store_bytes = (policy_record_place(config->slots - 1) + 1) * POLICY_RECORD_SIZE;
 	r->stored = calloc(1, r->store_bytes);
 	r->synced = calloc(1, r->store_bytes);
-	r->pool = malloc((size_t)config->slots * config->slot_size);
+	r->pool = calloc(config->slots, config->slot_size);
 	r->regions = 2 * config->slots + 64;
 	r->region = calloc(r->regions, sizeof(*r->region));
 	r->cable = network_plug(config->network, r->mac, responder_frame, r);
-	new_pool(r);
+	new_pool_id(r);
 	started = responder_start(r);
 	assert(started);
 	(void)started;
@@ -331,7 +330,8 @@ void responder_reboot(struct responder *r)
 	r->up = false;
 	r->neighbour_known = false;
 	memcpy(r->stored, r->synced, r->store_bytes);
-	new_pool(r);
+	memset(r->pool, 0, (size_t)r->config.slots * r->config.slot_size);
+	new_pool_id(r);
 }
 
 void responder_unsync(struct responder *r, bool on)

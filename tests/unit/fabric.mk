@@ -29,3 +29,10 @@ $(BUILD)/fabric_live: tests/lab/fabric_live.c $(FABRIC_LIB) $(BUILD)/host/lib.a
 	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a
 
 PROGRAMS += $(BUILD)/fabric_live
+
+# The simulation's server in real time, for machines under test; see tests/lab/server_live.c.
+$(BUILD)/server_live: tests/lab/server_live.c $(FABRIC_LIB) $(BUILD)/host/lib.a
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a
+
+PROGRAMS += $(BUILD)/server_live

@@ -58,3 +58,14 @@ bool insn_is_hlt(const struct vcpu *v)
 
 	return fetch(v, &byte, 1, &code64) && byte == 0xf4;
 }
+
+bool insn_loads_cr(const struct vcpu *v)
+{
+	uint8_t bytes[INSN_MAX];
+	bool code64;
+	unsigned got = fetch(v, bytes, INSN_MAX, &code64);
+	unsigned n = insn_prefixes(bytes, got, code64);
+	unsigned reg = n + 2 < got ? bytes[n + 2] >> 3 & 7 : 0;
+
+	return n + 2 < got && bytes[n] == 0x0f && bytes[n + 1] == 0x22 && (reg == 3 || reg == 4);
+}

@@ -24,4 +24,7 @@ bool insn_length(const struct vcpu *v, unsigned opcode, unsigned *length);
 /* The guest is about to execute HLT. */
 bool insn_is_hlt(const struct vcpu *v);
 
+/* The guest is about to execute MOV to CR3 or CR4. */
+bool insn_loads_cr(const struct vcpu *v);
+
 #endif

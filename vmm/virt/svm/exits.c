@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one table of what ends a stay in the guest (APM vol. 2 appendix C). A row without a handler
- * was never asked for: it means that the VMM is wrong about itself.
+ * The one table of what ends a stay in the guest (APM vol. 2 appendix C): every code has a name, a
+ * counter and a handler.
  */
 #include <stddef.h>
 #include "lib/event.h"
@@ -10,6 +10,7 @@
 #include "machine/hidden.h"
 #include "machine/x86.h"
 #include "virt/fault.h"
+#include "virt/insn.h"
 #include "virt/leaves.h"
 #include "virt/ports.h"
 #include "virt/step.h"
@@ -132,6 +133,29 @@ static void exit_shutdown(struct vcpu *v)
 		__asm__ volatile("hlt");
 }
 
+/* Rows of exits that were never asked for, and of codes that no CPU has: the VMM is wrong. */
+static void exit_unasked(struct vcpu *v)
+{
+	const struct vmcb *m = vmcb_of(v);
+
+	panic("CPU %u: exit %s (0x%lx, info 0x%lx 0x%lx) was not asked for", v->cpu,
+		svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2);
+}
+
+/*
+ * VMRUN refused the guest: our fault. But QEMU's emulation also says so, with the guest unchanged,
+ * where MOV to CR3 or CR4 should raise #GP.
+ */
+static void exit_invalid(struct vcpu *v)
+{
+	struct svm *s = svm_of(v);
+
+	if (s->refused_rip == v->rip || !insn_loads_cr(v))
+		exit_unasked(v);
+	s->refused_rip = v->rip;
+	svm_inject(v, VECTOR_GP, true, 0);
+}
+
 struct row {
 	const char *name;
 	void (*handler)(struct vcpu *v);
@@ -165,42 +189,42 @@ struct row {
 #define ROW_INVALID 0x104u
 
 static const struct row rows[SVM_ROWS] = {
-	SIXTEEN(0x00, "cr_read_", NULL),
-	SIXTEEN(0x10, "cr_write_", NULL),
-	SIXTEEN(0x20, "dr_read_", NULL),
-	SIXTEEN(0x30, "dr_write_", NULL),
+	SIXTEEN(0x00, "cr_read_", exit_unasked),
+	SIXTEEN(0x10, "cr_write_", exit_unasked),
+	SIXTEEN(0x20, "dr_read_", exit_unasked),
+	SIXTEEN(0x30, "dr_write_", exit_unasked),
 	THIRTY_TWO(0x40, "exception_", exit_exception),
 	[0x60] = {"interrupt", svm_window_open},
 	[0x61] = {"nmi", svm_event_nmi},
-	[0x62] = {"smi", NULL},
-	[0x63] = {"init", NULL},
+	[0x62] = {"smi", exit_unasked},
+	[0x63] = {"init", exit_unasked},
 	[0x64] = {"virtual_interrupt", exit_nothing},
-	[0x65] = {"cr0_selective_write", NULL},
-	[0x66] = {"idtr_read", NULL},
-	[0x67] = {"gdtr_read", NULL},
-	[0x68] = {"ldtr_read", NULL},
-	[0x69] = {"tr_read", NULL},
-	[0x6a] = {"idtr_write", NULL},
-	[0x6b] = {"gdtr_write", NULL},
-	[0x6c] = {"ldtr_write", NULL},
-	[0x6d] = {"tr_write", NULL},
-	[0x6e] = {"rdtsc", NULL},
-	[0x6f] = {"rdpmc", NULL},
-	[0x70] = {"pushf", NULL},
-	[0x71] = {"popf", NULL},
+	[0x65] = {"cr0_selective_write", exit_unasked},
+	[0x66] = {"idtr_read", exit_unasked},
+	[0x67] = {"gdtr_read", exit_unasked},
+	[0x68] = {"ldtr_read", exit_unasked},
+	[0x69] = {"tr_read", exit_unasked},
+	[0x6a] = {"idtr_write", exit_unasked},
+	[0x6b] = {"gdtr_write", exit_unasked},
+	[0x6c] = {"ldtr_write", exit_unasked},
+	[0x6d] = {"tr_write", exit_unasked},
+	[0x6e] = {"rdtsc", exit_unasked},
+	[0x6f] = {"rdpmc", exit_unasked},
+	[0x70] = {"pushf", exit_unasked},
+	[0x71] = {"popf", exit_unasked},
 	[0x72] = {"cpuid", exit_cpuid},
-	[0x73] = {"rsm", NULL},
+	[0x73] = {"rsm", exit_unasked},
 	[0x74] = {"iret", svm_event_iret},
-	[0x75] = {"software_interrupt", NULL},
+	[0x75] = {"software_interrupt", exit_unasked},
 	[0x76] = {"invd", exit_invd},
-	[0x77] = {"pause", NULL},
+	[0x77] = {"pause", exit_unasked},
 	[0x78] = {"hlt", svm_window_halt},
-	[0x79] = {"invlpg", NULL},
+	[0x79] = {"invlpg", exit_unasked},
 	[0x7a] = {"invlpga", exit_undefined},
 	[0x7b] = {"io", exit_io},
 	[0x7c] = {"msr", svm_msr},
-	[0x7d] = {"task_switch", NULL},
-	[0x7e] = {"ferr_freeze", NULL},
+	[0x7d] = {"task_switch", exit_unasked},
+	[0x7e] = {"ferr_freeze", exit_unasked},
 	[0x7f] = {"shutdown", exit_shutdown},
 	[0x80] = {"vmrun", exit_undefined},
 	[0x81] = {"vmmcall", exit_undefined},
@@ -209,31 +233,31 @@ static const struct row rows[SVM_ROWS] = {
 	[0x84] = {"stgi", exit_undefined},
 	[0x85] = {"clgi", exit_undefined},
 	[0x86] = {"skinit", exit_undefined},
-	[0x87] = {"rdtscp", NULL},
-	[0x88] = {"icebp", NULL},
-	[0x89] = {"wbinvd", NULL},
+	[0x87] = {"rdtscp", exit_unasked},
+	[0x88] = {"icebp", exit_unasked},
+	[0x89] = {"wbinvd", exit_unasked},
 	[0x8a] = {"monitor", exit_undefined},
 	[0x8b] = {"mwait", exit_undefined},
 	[0x8c] = {"mwait_armed", exit_undefined},
-	[0x8d] = {"xsetbv", NULL},
-	[0x8e] = {"rdpru", NULL},
-	[0x8f] = {"efer_write_trap", NULL},
-	SIXTEEN(0x90, "cr_write_trap_", NULL),
+	[0x8d] = {"xsetbv", exit_unasked},
+	[0x8e] = {"rdpru", exit_unasked},
+	[0x8f] = {"efer_write_trap", exit_unasked},
+	SIXTEEN(0x90, "cr_write_trap_", exit_unasked),
 	[0xa0] = {"invlpgb", exit_undefined},
 	[0xa1] = {"invlpgb_illegal", exit_undefined},
-	[0xa2] = {"invpcid", NULL},
-	[0xa3] = {"mcommit", NULL},
+	[0xa2] = {"invpcid", exit_unasked},
+	[0xa3] = {"mcommit", exit_unasked},
 	[0xa4] = {"tlbsync", exit_undefined},
-	[0xa5] = {"bus_lock", NULL},
-	[0xa6] = {"idle_hlt", NULL},
+	[0xa5] = {"bus_lock", exit_unasked},
+	[0xa6] = {"idle_hlt", exit_unasked},
 	[ROW_NESTED + 0] = {"nested_page_fault", exit_npf},
-	[ROW_NESTED + 1] = {"avic_incomplete_ipi", NULL},
-	[ROW_NESTED + 2] = {"avic_no_acceleration", NULL},
-	[ROW_NESTED + 3] = {"vmgexit", NULL},
-	[ROW_INVALID + 0] = {"invalid", NULL},
-	[ROW_INVALID + 1] = {"busy", NULL},
-	[ROW_INVALID + 2] = {"idle_required", NULL},
-	[ROW_INVALID + 3] = {"invalid_pmc", NULL},
+	[ROW_NESTED + 1] = {"avic_incomplete_ipi", exit_unasked},
+	[ROW_NESTED + 2] = {"avic_no_acceleration", exit_unasked},
+	[ROW_NESTED + 3] = {"vmgexit", exit_unasked},
+	[ROW_INVALID + 0] = {"invalid", exit_invalid},
+	[ROW_INVALID + 1] = {"busy", exit_unasked},
+	[ROW_INVALID + 2] = {"idle_required", exit_unasked},
+	[ROW_INVALID + 3] = {"invalid_pmc", exit_unasked},
 };
 
 /* SVM_ROWS: no such row. */
@@ -262,9 +286,12 @@ void svm_handle(struct vcpu *v)
 
 	svm_event_exit(v);
 	svm_window_close(v);
-	if (row >= SVM_ROWS || !rows[row].handler)
-		panic("CPU %u: exit %s (0x%lx, info 0x%lx 0x%lx) was not asked for", v->cpu,
-			svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2);
+	if (row != ROW_INVALID)
+		svm_of(v)->refused_rip = 0;
+	if (row >= SVM_ROWS || !rows[row].handler) {
+		exit_unasked(v);
+		return;
+	}
 	svm_of(v)->count[row]++;
 	if (row != ROW_NESTED)
 		event_record(EVENT_EXIT, m->exit_code, v->rip);
@@ -275,7 +302,8 @@ bool svm_counter(const struct vcpu *v, unsigned index, const char **name, uint64
 {
 	for (unsigned row = 0; row < SVM_ROWS; row++) {
 		/* Exceptions exit only while an instruction is replayed: #DB's count is theirs. */
-		if (!rows[row].handler || (rows[row].handler == exit_exception && row != 0x41))
+		if (!rows[row].handler || rows[row].handler == exit_unasked ||
+			(rows[row].handler == exit_exception && row != 0x41))
 			continue;
 		if (index-- == 0) {
 			*name = rows[row].name;

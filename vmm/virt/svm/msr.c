@@ -145,7 +145,7 @@ static const struct row {
 	uint32_t what; /* READS, WRITES: intercepted */
 	access *access;
 } rows[] = {
-	{MSR_TSC, WRITES, tsc},
+	{MSR_TSC, READS | WRITES, tsc}, /* QEMU's emulation reads it without the offset */
 	{MSR_KVM_WALL, READS | WRITES, absent},
 	{MSR_KVM_CLOCK, READS | WRITES, absent},
 	{MSR_APIC_BASE, WRITES, apic_base},

@@ -30,6 +30,8 @@
 #define CR0_PG  (1ull << 31)
 #define CR4_PAE (1ull << 5)
 
+#define VECTOR_GP 13u
+
 /*
  * The host runs with the guest's choice of PSE, PGE, SMEP and SMAP where it can: emulated CPUs throw
  * all translations away whenever one of them changes.
@@ -188,11 +190,30 @@ static void mirror_cr4(struct svm *s)
 	}
 }
 
+/*
+ * CPUs answer these with #GP. QEMU's emulation lets the guest do it, and then VMRUN would refuse the
+ * whole guest (15.5.1).
+ */
+static void mend(struct vcpu *v)
+{
+	struct vmcb *m = vmcb_of(v);
+
+	if ((m->cr0 & (CR0_NW | CR0_CD)) != CR0_NW && !((m->dr6 | m->dr7) >> 32))
+		return;
+	if (!(m->cr0 & CR0_CD))
+		m->cr0 &= ~CR0_NW;
+	m->dr6 &= UINT32_MAX;
+	m->dr7 &= UINT32_MAX;
+	if (!(m->event & VMCB_EVENT_VALID))
+		svm_inject(v, VECTOR_GP, true, 0);
+}
+
 static void run(struct vcpu *v, bool flush)
 {
 	struct svm *s = svm_of(v);
 	struct vmcb *m = s->vmcb;
 
+	mend(v);
 	svm_event_entry(v);
 	mirror_cr4(s);
 	m->rax = v->gpr[GPR_RAX];

@@ -17,6 +17,7 @@ struct svm {
 	uint64_t saved_dr6;
 	uint64_t tsc_adjust;
 	uint64_t iret_rip; /* of the IRET that ends its NMI handler */
+	uint64_t refused_rip; /* of a MOV to CR that QEMU's emulation refused */
 	bool nmi_blocked; /* the guest is in its NMI handler */
 	bool iret_reached; /* it has come to that IRET */
 	bool iret_stepped; /* that IRET runs alone, because another NMI waits */
