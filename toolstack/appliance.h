@@ -10,6 +10,12 @@
 
 #define APPLIANCE_READY "annex-appliance: ready" /* on its console, once the server answers */
 #define APPLIANCE_SAYS  "annex-appliance: "
+/*
+ * The user alias of the domain's second serial port: a line `annex/1 ID forget TENANT` is answered as
+ * on a VMM's management channel (annex/manage.h), with the result {"known":B}. Who may open it may
+ * end the domain as well.
+ */
+#define APPLIANCE_CONTROL "ua-annex-control"
 #define APPLIANCE_EXTRA                                                                            \
 	(320ull << 20) /* beside the pool: kernel, program, Soft-RoCE under bursts */
 

@@ -270,7 +270,7 @@ static _Noreturn void serve(struct server *s)
 				init_say("ready, pool %s at %s", s->pool, s->listen);
 				told = true;
 			}
-			usleep(told ? 200000 : 50000);
+			init_control_turn(told ? 200 : 50);
 		}
 		sleep(1);
 	}
@@ -296,6 +296,7 @@ int main(void)
 	network(server.address, (unsigned)strtoul(slash + 1, NULL, 10));
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	configure(&server, address);
+	init_control_open();
 	init_say("starting annex-memserver");
 	serve(&server);
 }

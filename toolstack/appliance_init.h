@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two files of the appliance's init share. */
+/* What the files of the appliance's init share. */
 #ifndef ANNEX_APPLIANCE_INIT_H
 #define ANNEX_APPLIANCE_INIT_H
 
@@ -20,6 +20,12 @@ const char *init_network(uint32_t address, unsigned prefix, unsigned mtu);
 
 /* What `rdma link add NAME type rxe netdev DEVICE` does. NULL, or what failed. */
 const char *init_rxe(const char *name, const char *device);
+
+/* Opens the control port, the second serial port; without one there is none. */
+void init_control_open(void);
+
+/* Waits for input that long, and answers what came: annex-memserver's control socket from afar. */
+void init_control_turn(int milliseconds);
 
 /* Whether something accepts TCP connections there. */
 bool init_answers(uint32_t address, uint16_t port);

@@ -62,18 +62,32 @@ static int find_uuid(struct annex *annex, const char *name, char uuid[DOMAIN_UUI
 	return code;
 }
 
-/* Two guests with one address would kill each other's connections. */
+struct others {
+	struct annex *annex;
+	const struct domain_plan *plan;
+};
+
+/* Two guests with one address would kill each other's connections, once both run. */
 static int other_guest(const struct guest *guest, void *context)
 {
-	const struct domain_plan *plan = context;
+	const struct others *others = context;
+	const struct domain_plan *plan = others->plan;
 	char address[SIZE_TEXT_MAX];
 
 	if (!strcmp(guest->uuid, plan->uuid) || guest->wish.address != plan->wish.address ||
 		strcmp(guest->wish.bridge, plan->wish.bridge))
 		return 0;
-	return error_set(ERROR_REFUSED,
-		"<annex:address> %s is that of guest '%s' on the same bridge. Give another one",
-		size_ipv4_text(plan->wish.address, address), guest->name);
+	size_ipv4_text(plan->wish.address, address);
+	if (strcmp(guest->state, "shut off"))
+		return error_set(ERROR_REFUSED,
+			"<annex:address> %s is that of guest '%s' on the same bridge, which is %s. "
+			"Give another one",
+			address, guest->name, guest->state);
+	output_warning(others->annex,
+		"<annex:address> %s is that of guest '%s' on the same bridge too: only one of them "
+		"can run at a time",
+		address, guest->name);
+	return 0;
 }
 
 static int write_files(const struct domain_plan *plan)
@@ -94,7 +108,8 @@ static int define(struct annex *annex, const struct domain_plan *plan, const cha
 	virDomainPtr domain;
 	char far[SIZE_TEXT_MAX];
 	bool active;
-	int code = guest_each(annex, other_guest, (void *)plan);
+	struct others others = {annex, plan};
+	int code = guest_each(annex, other_guest, &others);
 
 	if (!code)
 		code = write_files(plan);

@@ -1,9 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* annex guest start */
 #include <stdio.h>
+#include <string.h>
 #include "toolstack/connect.h"
 #include "toolstack/guest.h"
 #include "toolstack/output.h"
+#include "toolstack/size.h"
+
+/* The VMM would find the address taken and stop the boot; this says it before. */
+static int address_taken(const struct guest *other, void *context)
+{
+	const struct guest *guest = context;
+	char address[SIZE_TEXT_MAX];
+
+	if (!strcmp(other->uuid, guest->uuid) || other->wish.address != guest->wish.address ||
+		strcmp(other->wish.bridge, guest->wish.bridge) || !strcmp(other->state, "shut off"))
+		return 0;
+	return error_set(ERROR_REFUSED,
+		"the fabric address %s is that of guest '%s' too, which is %s. Stop that one "
+		"first, or define one of them with another <annex:address>",
+		size_ipv4_text(guest->wish.address, address), other->name, other->state);
+}
 
 static int run(struct annex *annex, int count, char **arguments)
 {
@@ -17,7 +34,9 @@ static int run(struct annex *annex, int count, char **arguments)
 	code = guest_read(domain, &guest);
 	if (!code && virDomainIsActive(domain) > 0)
 		code = error_set(ERROR_FAILED, "guest '%s' is %s already", guest.name, guest.state);
-	else if (!code && virDomainCreate(domain) < 0) {
+	if (!code)
+		code = guest_each(annex, address_taken, &guest);
+	if (!code && virDomainCreate(domain) < 0) {
 		snprintf(advice, sizeof(advice),
 			"Its bridge is %s (ip link show %s); its files are those that annex guest "
 			"show "

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include "toolstack/connect.h"
 #include "toolstack/files.h"
+#include "toolstack/forget.h"
 #include "toolstack/guest.h"
 #include "toolstack/output.h"
 
@@ -20,28 +21,84 @@ static int remove_files(const struct annex *annex, const struct guest *guest)
 	return code;
 }
 
+/* What one server still keeps for the guest that is no more; a failure is a warning. */
+static json_t *free_one(
+	struct annex *annex, const struct registry *registry, const char *name, uint64_t tenant)
+{
+	const struct registry_server *server = registry_get(registry, name);
+	bool known = false;
+	int code = server ? forget_tenant(annex, server, tenant, &known) : (int)error_code();
+	json_t *row = json_pack("{s:s,s:b,s:s*}", "name", name, "free", code == 0, "reason",
+		code ? error_text() : NULL);
+
+	if (code && server)
+		output_warning(annex,
+			"what the guest had on server '%s' stays promised to it: %s. Then, or "
+			"later: annex server forget %s %016llx",
+			name, error_text(), name, (unsigned long long)tenant);
+	else if (code)
+		output_warning(annex, "what the guest had on server '%s' stays there: %s", name,
+			error_text());
+	error_clear();
+	return row;
+}
+
+static json_t *free_servers(struct annex *annex, const struct guest *guest)
+{
+	json_t *rows = json_array();
+	struct registry registry;
+
+	if (registry_load(&registry, annex->state)) {
+		output_warning(annex, "no server was told that guest '%s' is no more: %s",
+			guest->name, error_text());
+		error_clear();
+		return rows;
+	}
+	for (unsigned i = 0; i < guest->wish.servers; i++)
+		json_array_append_new(rows, free_one(annex, &registry, guest->wish.server[i],
+						    domain_tenant(guest->uuid)));
+	registry_free(&registry);
+	return rows;
+}
+
+static int undefine(virDomainPtr domain, const struct guest *guest)
+{
+	if (virDomainIsActive(domain) > 0)
+		return error_set(ERROR_FAILED,
+			"guest '%s' is %s. Stop it first: annex guest stop %s", guest->name,
+			guest->state, guest->name);
+	if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
+						   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
+						   VIR_DOMAIN_UNDEFINE_NVRAM) < 0)
+		return connect_failed("libvirt does not undefine the domain", NULL);
+	/* Started between the two: it is a transient domain now, and needs its memory. */
+	if (virDomainIsActive(domain) > 0)
+		return error_set(ERROR_FAILED,
+			"guest '%s' was started meanwhile; it is undefined and runs on",
+			guest->name);
+	return 0;
+}
+
 static int run(struct annex *annex, int count, char **arguments)
 {
 	virDomainPtr domain = connect_guest(annex, arguments[0]);
+	json_t *servers = NULL;
 	struct guest guest;
 	int code;
 
 	if (!domain)
 		return (int)error_code();
 	code = guest_read(domain, &guest);
-	if (!code && virDomainIsActive(domain) > 0)
-		code = error_set(ERROR_FAILED,
-			"guest '%s' is %s. Stop it first: annex guest stop %s", guest.name,
-			guest.state, guest.name);
-	if (!code && virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
-							    VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
-							    VIR_DOMAIN_UNDEFINE_NVRAM) < 0)
-		code = connect_failed("libvirt does not undefine the domain", NULL);
 	if (!code)
+		code = undefine(domain, &guest);
+	if (!code) {
+		servers = free_servers(annex, &guest);
 		code = remove_files(annex, &guest);
-	if (!code && !output_answer(annex,
-			     json_pack("{s:s,s:s}", "name", guest.name, "state", "undefined")))
+	}
+	if (!code && !output_answer(annex, json_pack("{s:s,s:s,s:O}", "name", guest.name, "state",
+						   "undefined", "servers", servers)))
 		printf("Guest '%s' undefined; its disks and kernel files are left.\n", guest.name);
+	json_decref(servers);
 	guest_free(&guest);
 	virDomainFree(domain);
 	return code;
@@ -50,7 +107,11 @@ static int run(struct annex *annex, int count, char **arguments)
 const struct command cmd_guest_undefine = {
 	.name = "guest undefine",
 	.arguments = "NAME",
-	.summary = "Forget a guest that is shut off, and annex's files of it",
+	.summary = "Forget a guest that is shut off, annex's files of it, and its far memory",
+	.details =
+		"Its memory servers are told to free what they promised to it and what it held\n"
+		"(annex server forget). One that cannot be told is named in a warning, with what\n"
+		"to run; the guest is undefined all the same.\n",
 	.minimum = 1,
 	.maximum = 1,
 	.run = run,

@@ -9,10 +9,14 @@
 #include "toolstack/size.h"
 
 static uint64_t http_port = ANNEX_HTTP_PORT;
+static const char *ssh_option;
 
 static const struct option_spec options[] = {
 	{"http", "PORT", "of its status page (default: 7480; 0: it has none that we reach)",
 		OPTION_NUMBER, &http_port},
+	{"ssh", "[USER@]HOST",
+		"where annex server forget and guest undefine run annex-memserver forget",
+		OPTION_TEXT, &ssh_option},
 	{NULL, NULL, NULL, OPTION_FLAG, NULL},
 };
 
@@ -34,6 +38,13 @@ static int parse(char *text, struct registry_server *server)
 	if (http_port > 65535)
 		return error_set(ERROR_USAGE, "--http %llu is no port. Give 0 to 65535",
 			(unsigned long long)http_port);
+	if (ssh_option && !registry_ssh_ok(ssh_option))
+		return error_set(ERROR_USAGE,
+			"--ssh '%s' is no destination. Give HOST or USER@HOST of letters, digits, "
+			"'-', '_' and '.'; what else ssh must know belongs into ~/.ssh/config",
+			ssh_option);
+	if (ssh_option)
+		snprintf(server->ssh, sizeof(server->ssh), "%s", ssh_option);
 	server->port = (uint16_t)port;
 	server->http = (uint16_t)http_port;
 	return 0;
@@ -110,7 +121,7 @@ const struct command cmd_server_add = {
 	.summary = "Make a memory server known that exists already",
 	.details =
 		"ADDRESS is where annex-memserver listens for RDMA connections (port 7471 unless\n"
-		"given). Adding a known name again changes its address.\n",
+		"given). Adding a known name again replaces what was said of it.\n",
 	.options = options,
 	.minimum = 2,
 	.maximum = 2,

@@ -22,6 +22,8 @@ static void print(struct annex *annex, const struct registry_server *s, const ch
 			directory);
 		free(directory);
 	}
+	if (s->ssh[0])
+		printf("ssh:         %s\n", s->ssh);
 	page = status ? json_dumps(status, JSON_INDENT(2)) : NULL;
 	if (page)
 		printf("status:\n%s\n", page);

@@ -12,10 +12,19 @@
 #include "toolstack/devices.h"
 #include "toolstack/manage.h"
 
-#define PATIENCE_NS 2000000000ll
-#define TICK_MS     50
+#define TICK_MS 50
+
+const struct manage_peer manage_vmm = {
+	.alias = DEVICES_MANAGE,
+	.port = "management port of guest",
+	.who = "VMM of guest",
+	.missing = "Was the domain defined by annex guest define?",
+	.silent = "It may be starting still; virsh console shows what it says",
+	.patience = 2,
+};
 
 struct exchange {
+	const struct manage_peer *peer;
 	virStreamPtr stream;
 	char request[MANAGE_REQUEST_MAX + 2];
 	size_t sent, length;
@@ -119,22 +128,21 @@ static int open_port(virDomainPtr domain, struct exchange *x, long long deadline
 		x->stream = virStreamNew(virDomainGetConnect(domain), VIR_STREAM_NONBLOCK);
 		if (!x->stream)
 			return connect_failed("cannot make a libvirt stream", NULL);
-		if (virDomainOpenConsole(domain, DEVICES_MANAGE, x->stream, 0) == 0)
+		if (virDomainOpenConsole(domain, x->peer->alias, x->stream, 0) == 0)
 			return 0;
 		/* Freeing the stream would clear libvirt's error. */
 		busy = virGetLastErrorCode() == VIR_ERR_OPERATION_FAILED;
 		if (!busy)
-			connect_failed("cannot open the VMM's management port",
-				"Was the domain defined by annex guest define?");
+			connect_failed("cannot open the port", x->peer->missing);
 		virStreamFree(x->stream);
 		x->stream = NULL;
 		if (!busy)
 			return (int)error_code();
 		if (now() >= deadline)
 			return error_set(ERROR_SILENT,
-				"the management port of guest '%s' is busy. Another annex may be "
-				"talking to it; try again",
-				virDomainGetName(domain));
+				"the %s '%s' is busy. Another annex may be talking to it; try "
+				"again",
+				x->peer->port, virDomainGetName(domain));
 		usleep(TICK_MS * 1000);
 	}
 }
@@ -144,25 +152,22 @@ static int silent(virDomainPtr domain, const struct exchange *x)
 	const char *name = virDomainGetName(domain), *state = connect_state(domain);
 
 	if (strcmp(state, "running"))
-		return error_set(ERROR_SILENT, "guest '%s' is %s, so its VMM does not answer. %s",
-			name, state,
+		return error_set(ERROR_SILENT,
+			"the domain '%s' is %s, so its %.*s does not answer. %s", name, state,
+			(int)strcspn(x->peer->who, " "), x->peer->who,
 			!strcmp(state, "paused") ? "virsh resume makes it go on"
-						 : "annex guest start starts it");
+						 : "It has to be started");
 	if (x->broken)
 		return error_set(ERROR_SILENT,
-			"the management port of guest '%s' was closed before "
-			"the VMM answered. Try again",
+			"the %s '%s' was closed before an answer came. Try again", x->peer->port,
 			name);
-	return error_set(ERROR_SILENT,
-		"the VMM of guest '%s' is silent: no answer in 2 s. It may be starting still, or "
-		"have "
-		"stopped with a report: virsh console %s shows it",
-		name, name);
+	return error_set(ERROR_SILENT, "the %s '%s' is silent: no answer in %d s. %s", x->peer->who,
+		name, x->peer->patience, x->peer->silent);
 }
 
 static int converse(virDomainPtr domain, struct exchange *x)
 {
-	long long deadline = now() + PATIENCE_NS;
+	long long deadline = now() + x->peer->patience * 1000000000ll;
 	int timer = virEventAddTimeout(TICK_MS, on_tick, NULL, NULL);
 
 	if (timer < 0 || virStreamEventAddCallback(x->stream,
@@ -180,7 +185,8 @@ static int converse(virDomainPtr domain, struct exchange *x)
 	return x->answer ? 0 : silent(domain, x);
 }
 
-static int unwrap(json_t *answer, const char *command, json_t **result)
+static int unwrap(
+	json_t *answer, const struct manage_peer *peer, const char *command, json_t **result)
 {
 	const char *text = json_string_value(json_object_get(answer, "error"));
 	int code = 0;
@@ -188,30 +194,28 @@ static int unwrap(json_t *answer, const char *command, json_t **result)
 	if (json_is_true(json_object_get(answer, "ok")) && json_object_get(answer, "result"))
 		*result = json_incref(json_object_get(answer, "result"));
 	else
-		code = error_set(ERROR_FAILED, "the VMM answered '%s' with an error: %s", command,
+		code = error_set(ERROR_FAILED, "the %.*s answered '%s' with an error: %s",
+			(int)strcspn(peer->who, " "), peer->who, command,
 			text ? text : "(no text)");
 	json_decref(answer);
 	return code;
 }
 
-int manage_ask(virDomainPtr domain, const char *command, json_t **result)
+int manage_ask_peer(
+	virDomainPtr domain, const struct manage_peer *peer, const char *command, json_t **result)
 {
-	struct exchange *x;
+	struct exchange *x = error_memory(calloc(1, sizeof(*x)));
 	uint64_t random = 0;
 	int code;
 
-	if (virDomainIsActive(domain) <= 0)
-		return error_set(ERROR_SILENT,
-			"guest '%s' does not run. Start it: annex guest start %s",
-			virDomainGetName(domain), virDomainGetName(domain));
-	x = error_memory(calloc(1, sizeof(*x)));
+	x->peer = peer;
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		random = (uint64_t)now();
 	snprintf(x->id, sizeof(x->id), "%016llx", (unsigned long long)random);
 	/* The first \n ends what a client that died may have left unfinished. */
 	x->length = (size_t)snprintf(x->request, sizeof(x->request), "\nannex/%d %s %s\n",
 		MANAGE_VERSION, x->id, command);
-	code = open_port(domain, x, now() + PATIENCE_NS);
+	code = open_port(domain, x, now() + peer->patience * 1000000000ll);
 	if (!code)
 		code = converse(domain, x);
 	if (x->stream) {
@@ -219,9 +223,18 @@ int manage_ask(virDomainPtr domain, const char *command, json_t **result)
 		virStreamFree(x->stream);
 	}
 	if (!code)
-		code = unwrap(x->answer, command, result);
+		code = unwrap(x->answer, peer, command, result);
 	else
 		json_decref(x->answer);
 	free(x);
 	return code;
+}
+
+int manage_ask(virDomainPtr domain, const char *command, json_t **result)
+{
+	if (virDomainIsActive(domain) <= 0)
+		return error_set(ERROR_SILENT,
+			"guest '%s' does not run. Start it: annex guest start %s",
+			virDomainGetName(domain), virDomainGetName(domain));
+	return manage_ask_peer(domain, &manage_vmm, command, result);
 }

@@ -6,6 +6,22 @@
 #include <jansson.h>
 #include <libvirt/libvirt.h>
 
+/* Who answers at a domain's port, and how it is spoken of. */
+struct manage_peer {
+	const char *alias; /* of the serial port */
+	const char *port; /* "management port of guest" */
+	const char *who; /* "VMM of guest" */
+	const char *missing; /* advice when the domain has no such port */
+	const char *silent; /* advice when no answer comes */
+	int patience; /* s */
+};
+
+extern const struct manage_peer manage_vmm;
+
+/* As manage_ask(), of another peer than a guest's VMM. */
+int manage_ask_peer(
+	virDomainPtr domain, const struct manage_peer *peer, const char *command, json_t **result);
+
 /*
  * Opens the port, asks, closes it. A busy port is tried again for 2 s, an answer waited for as long.
  * Returns 0 with the answer's "result" in *result (one reference for the caller), ERROR_SILENT when

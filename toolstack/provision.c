@@ -90,6 +90,9 @@ static void add_devices(xmlNode *domain, const struct provision *p)
 	log = xml_add(serial, NULL, "log", NULL);
 	xml_set(log, "file", path);
 	xml_set(log, "append", "off");
+	serial = xml_add(devices, NULL, "serial", NULL);
+	xml_set(serial, "type", "pty");
+	xml_set(xml_add(serial, NULL, "alias", NULL), "name", APPLIANCE_CONTROL);
 	xml_set(xml_add(devices, NULL, "memballoon", NULL), "model", "none");
 	free(path);
 }

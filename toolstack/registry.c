@@ -28,21 +28,37 @@ bool registry_name_ok(const char *name)
 	return true;
 }
 
+bool registry_ssh_ok(const char *ssh)
+{
+	size_t n = strlen(ssh);
+
+	if (n == 0 || n >= REGISTRY_SSH_MAX || ssh[0] == '-')
+		return false;
+	for (; *ssh; ssh++)
+		if (!isalnum((unsigned char)*ssh) && !strchr("-_.@", *ssh))
+			return false;
+	return true;
+}
+
 static bool parse_server(json_t *value, struct registry_server *server)
 {
-	const char *name, *address;
+	const char *name, *address, *ssh = "";
 	json_int_t port, http = ANNEX_HTTP_PORT, pool = 0;
 	int provisioned = 0;
 
 	memset(server, 0, sizeof(*server));
-	if (json_unpack(value, "{s:s,s:s,s:I,s?I,s?I,s?b}", "name", &name, "address", &address,
-		    "port", &port, "http", &http, "pool", &pool, "provisioned", &provisioned))
+	if (json_unpack(value, "{s:s,s:s,s:I,s?I,s?I,s?b,s?s}", "name", &name, "address", &address,
+		    "port", &port, "http", &http, "pool", &pool, "provisioned", &provisioned, "ssh",
+		    &ssh))
 		return false;
 	if (!registry_name_ok(name) || !size_ipv4(address, &server->address))
 		return false;
 	if (port < 1 || port > 65535 || http < 0 || http > 65535 || pool < 0)
 		return false;
+	if (*ssh && !registry_ssh_ok(ssh))
+		return false;
 	snprintf(server->name, sizeof(server->name), "%s", name);
+	snprintf(server->ssh, sizeof(server->ssh), "%s", ssh);
 	server->port = (uint16_t)port;
 	server->http = (uint16_t)http;
 	server->pool = (uint64_t)pool;
@@ -145,11 +161,11 @@ int registry_save(struct registry *registry, const char *state)
 	for (size_t i = 0; i < registry->count; i++) {
 		const struct registry_server *s = &registry->server[i];
 
-		json_array_append_new(
-			servers, json_pack("{s:s,s:s,s:i,s:i,s:I,s:b}", "name", s->name, "address",
-					 size_ipv4_text(s->address, address), "port", (int)s->port,
-					 "http", (int)s->http, "pool", (json_int_t)s->pool,
-					 "provisioned", (int)s->provisioned));
+		json_array_append_new(servers,
+			json_pack("{s:s,s:s,s:i,s:i,s:I,s:b,s:s*}", "name", s->name, "address",
+				size_ipv4_text(s->address, address), "port", (int)s->port, "http",
+				(int)s->http, "pool", (json_int_t)s->pool, "provisioned",
+				(int)s->provisioned, "ssh", s->ssh[0] ? s->ssh : NULL));
 	}
 	root = json_pack("{s:i,s:o}", "annex", 1, "servers", servers);
 	text = error_memory(json_dumps(root, JSON_INDENT(2)));

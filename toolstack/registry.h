@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include "annex/config.h"
 
+#define REGISTRY_SSH_MAX 128
+
 struct registry_server {
 	char name[CONFIG_NAME_MAX];
 	uint32_t address; /* host order */
@@ -15,6 +17,7 @@ struct registry_server {
 	uint16_t http; /* of the status page */
 	bool provisioned; /* made by annex: a libvirt domain */
 	uint64_t pool; /* bytes, 0: not known */
+	char ssh[REGISTRY_SSH_MAX]; /* [user@]host that ssh knows, "": none */
 };
 
 struct registry {
@@ -42,6 +45,9 @@ struct registry_server *registry_get(const struct registry *registry, const char
 
 void registry_put(struct registry *registry, const struct registry_server *server);
 void registry_drop(struct registry *registry, const char *name);
+
+/* A destination for ssh: [user@]host, nothing that ssh would take for an option. */
+bool registry_ssh_ok(const char *ssh);
 
 /* 1..31 of letters, digits, '-', '_' and '.', the first a letter or digit. */
 bool registry_name_ok(const char *name);

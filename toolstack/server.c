@@ -56,8 +56,9 @@ json_t *server_json(const struct registry_server *server, const char *state)
 {
 	char address[SIZE_TEXT_MAX];
 
-	return json_pack("{s:s,s:s,s:i,s:i,s:b,s:I,s:s}", "name", server->name, "address",
+	return json_pack("{s:s,s:s,s:i,s:i,s:b,s:I,s:s,s:s*}", "name", server->name, "address",
 		size_ipv4_text(server->address, address), "port", (int)server->port, "http",
 		(int)server->http, "provisioned", (int)server->provisioned, "pool",
-		(json_int_t)server->pool, "state", state);
+		(json_int_t)server->pool, "state", state, "ssh",
+		server->ssh[0] ? server->ssh : NULL);
 }

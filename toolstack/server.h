@@ -20,7 +20,7 @@ char *server_directory(const struct annex *annex, const char *name);
 const char *server_state(
 	struct annex *annex, const struct registry_server *server, json_t **status);
 
-/* name, address, port, http, provisioned, pool, state. */
+/* name, address, port, http, provisioned, pool, state; ssh if it is given. */
 json_t *server_json(const struct registry_server *server, const char *state);
 
 #endif

@@ -10,6 +10,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/annex-cli-XXXXXX")
 lv=$work/lv
 export ANNEX_STATE=$work/state
 passed=0 failed=0 skipped=0
+. "$here/ssh.sh"
 
 finish() {
 	[ -n "${lv_up:-}" ] && "$top/tests/lab/libvirt.sh" down "$lv"
@@ -105,7 +106,7 @@ refused() {
 	expect "$name" "$code" "$text" guest define "$work/bad.xml"
 }
 
-commands=("server provision" "server add" "server list" "server show" "server remove"
+commands=("server provision" "server add" "server list" "server show" "server remove" "server forget"
 	"guest define" "guest list" "guest show" "guest start" "guest stop" "guest undefine"
 	stat log doctor version)
 
@@ -163,6 +164,14 @@ servers() {
 	json "list" '[.servers[].name] == ["memory1", "memory2"]' server list
 	json "show" '.address == "10.77.0.1" and .state == "not reached" and .status == null' \
 		server show memory1
+	expect "bad ssh destination" 2 "is no destination" server add memory2 10.77.0.9 --ssh -oProxy
+	expect "forget: unknown server" 3 "no memory server 'nobody'" server forget nobody 1
+	expect "forget: no tenant" 3 "neither a guest here nor a tenant" server forget memory1 debian
+	json "ssh destination" '.reached == false' server add memory2 10.77.0.9 --http 0 \
+		--ssh root@127.0.0.1
+	json "is kept" '.ssh == "root@127.0.0.1"' server show memory2
+	expect "ssh does not get there" 1 "Run by hand: ssh root@127.0.0.1 annex-memserver forget 00" \
+		server forget memory2 0000000000000001
 	expect "unknown among known" 3 "Known: memory1, memory2" server show nobody
 	expect "remove unknown" 3 "no memory server 'nobody'" server remove nobody
 	expect "remove" 0 "removed" server remove memory2
@@ -194,6 +203,10 @@ provision_errors() {
 	[ -z "$(virsh list --all --name)" ] && pass "no domain either" || fail "no domain either"
 	json "provision without start" '.state == "defined" and .provisioned' server provision s \
 		"${with[@]}" --address 10.77.0.8 --no-start
+	json "a server that is off holds nothing" '.known == false' server forget s 0000000000000001
+	virsh dumpxml annex-server-s |
+		grep -q "alias name='ua-annex-control'" && pass "it has a control port" ||
+		fail "it has a control port"
 	expect "provisioned twice" 1 "server 's' exists" server provision s "${with[@]}" \
 		--address 10.77.0.8
 	expect "address taken" 1 "is the address of server 's'" server provision t "${with[@]}" \
@@ -278,7 +291,24 @@ define() {
 	expect "show in words" 0 "pinned:      288 MiB" guest show debian
 	expect "unknown guest" 3 "no guest 'nobody'" guest show nobody
 	sed -e 's/<name>debian</<name>other</' "$work/guest.xml" >"$work/other.xml"
-	expect "an address twice" 6 "is that of guest 'debian'" guest define "$work/other.xml"
+	expect "an address twice, one is off" 0 "defined" guest define "$work/other.xml"
+	grep -q "is that of guest 'debian' on the same bridge too" "$work/err" &&
+		pass "warned of it" || fail "warned of it" "$err"
+	inside virsh -q start --paused debian >/dev/null
+	expect "an address twice, one runs" 6 "is that of guest 'debian'" guest define \
+		"$work/other.xml"
+	expect "start where the address is taken" 6 "is that of guest 'debian' too, which is paused" \
+		guest start other
+	expect "forget a running tenant" 6 "is guest 'debian', which is paused" server forget \
+		memory1 debian
+	virsh destroy debian
+	expect "forget where there is no way" 6 "Run there as root: annex-memserver forget" \
+		server forget memory1 debian
+	json "undefine where there is no way" '.state == "undefined" and
+		.servers == [{"name": "memory1", "free": false, "reason": .servers[0].reason}]' \
+		guest undefine other
+	grep -q "stays promised to it: annex has no way .* annex server forget memory1 [0-9a-f]" \
+		"$work/err" && pass "warned with what to run" || fail "warned with what to run" "$err"
 	expect "server in use" 6 "has far memory on server 'memory1'" server remove memory1
 	expect "stat of a guest that is off" 5 "does not run" stat debian
 	expect "log of a guest that is off" 5 "does not run" log debian
@@ -385,6 +415,7 @@ images=$("$top/tests/lab/image.sh" server 2>"$work/image.log") || images=
 usage
 unreachable
 servers
+by_ssh
 provision_errors
 define_errors
 define

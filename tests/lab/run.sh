@@ -124,10 +124,25 @@ part_shutdown() {
 	virsh start guest || { not_ok "virsh start"; return; }
 	lab_wait guest 180 LAB-END || { not_ok "guest boots"; return; }
 	expect_workloads guest 2 "what is hidden"
+	check "the server's promise is the guest's far memory" promised 32
+	check "a running tenant is not forgotten" refused_forget
 	virsh shutdown guest
 	check "virsh shutdown ends the guest" lab_off guest 60
-	check "annex guest undefine" annex guest undefine guest
+	check "the promise outlives the run" promised 32
+	annex guest undefine guest --json >"$logs/undefine.json"
+	check "annex guest undefine, and the server is told" [ "$(jq -c '[.state, .servers[].free]' \
+		"$logs/undefine.json")" = '["undefined",true]' ]
 	check "the domain is gone" gone guest
+	check "and nothing of it is left on the server" promised 0
+}
+# promised EXTENTS: what memory1 has promised to all tenants, and holds for no other
+promised() {
+	annex server show memory1 --json >"$logs/memory1.json" && [ "$1" -eq "$(jq '.status |
+		([.sessions[].promised] | add // 0) as $sum |
+		if .pool.promised == $sum then $sum else -1 end' "$logs/memory1.json")" ]
+}
+refused_forget() {
+	! annex server forget memory1 guest >"$logs/forget" 2>&1 && grep -q running "$logs/forget"
 }
 gone() { ! virsh dominfo "$1" >/dev/null 2>&1; }
 

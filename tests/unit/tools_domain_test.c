@@ -58,9 +58,9 @@ static void write_file(const char *path, const void *data, size_t length)
 
 static int set_up(void **state)
 {
-	struct registry_server s1 = {"s1", 0x0a4d0001, 7471, 7480, false, 1024 * SIZE_MIB};
-	struct registry_server s2 = {"s2", 0x0a4d0003, 7500, 7480, false, 0};
-	struct registry_server far_away = {"s3", 0x0a4e0001, 7471, 7480, false, 0};
+	struct registry_server s1 = {"s1", 0x0a4d0001, 7471, 7480, false, 1024 * SIZE_MIB, ""};
+	struct registry_server s2 = {"s2", 0x0a4d0003, 7500, 7480, false, 0, ""};
+	struct registry_server far_away = {"s3", 0x0a4e0001, 7471, 7480, false, 0, ""};
 	uint8_t image[1024] = {0};
 
 	assert_non_null(mkdtemp(directory));

@@ -43,12 +43,13 @@ static void assert_same(const struct registry_server *a, const struct registry_s
 	assert_int_equal(a->http, b->http);
 	assert_int_equal(a->provisioned, b->provisioned);
 	assert_int_equal(a->pool, b->pool);
+	assert_string_equal(a->ssh, b->ssh);
 }
 
 static void test_registry_round_trip(void **state)
 {
-	struct registry_server one = {"one", 0x0a000001, 7471, 7480, true, 64 * SIZE_MIB};
-	struct registry_server two = {"two-2", 0x0a000002, 9, 0, false, 0};
+	struct registry_server one = {"one", 0x0a000001, 7471, 7480, true, 64 * SIZE_MIB, ""};
+	struct registry_server two = {"two-2", 0x0a000002, 9, 0, false, 0, "root@two"};
 	struct registry registry;
 
 	assert_int_equal(registry_load(&registry, directory), 0);
@@ -65,6 +66,9 @@ static void test_registry_round_trip(void **state)
 	assert_int_equal(registry.count, 2);
 	assert_same(registry_get(&registry, "one"), &one);
 	assert_same(registry_at(&registry, 0x0a000002), &two);
+	assert_false(registry_ssh_ok("-oProxyCommand=x"));
+	assert_false(registry_ssh_ok("a b"));
+	assert_false(registry_ssh_ok(""));
 	registry_drop(&registry, "one");
 	assert_int_equal(registry.count, 1);
 	assert_null(registry_get(&registry, "one"));
