@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Boots that the VMM must refuse, each with a line on its console that says what to do; and boots
-# that must get as far as asking for the memory server, on both machine types.
+# that must get as far as asking for the memory server, on both machine types, by PVH and from GRUB
+# with a BIOS and with UEFI.
 # boot.sh [TEXT]: only those whose description has TEXT.
 set -u
 here=$(dirname "$(realpath "$0")")
@@ -27,8 +28,10 @@ tenant = 0123456789abcdef
 domain = 01234567-89ab-cdef-0123-456789abcdef'
 line='console=ttyS0 movable_node swiotlb=force numa_balancing=disable'
 
-# What a case changes; reset before each.
+# What a case changes; reset before each. With grub=NAME the modules of that name's entry are loaded
+# by GRUB (grub_entry), with uefi=1 under UEFI.
 defaults() {
+	grub='' uefi=''
 	machine=q35 bus=pcie.0 smp=2 memory=512 cpu=max,la57=off
 	nic=virtio-net-pci,disable-legacy=on files=(kernel config cmdline)
 	cp "$kernel" "$work/kernel"
@@ -47,9 +50,18 @@ boot() {
 		return
 	fi
 	rm -f "$log"
+	if [ -n "$grub" ]; then
+		arguments=(-cdrom "$work/grub.iso" -smbios "type=1,serial=$grub")
+	else
+		arguments=(-kernel "$vmm" "${arguments[@]}")
+	fi
+	if [ -n "$uefi" ]; then
+		cp /usr/share/OVMF/OVMF_VARS_4M.fd "$work/variables"
+		arguments+=(-drive if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd
+			-drive "if=pflash,format=raw,file=$work/variables" -device VGA)
+	fi
 	qemu-system-x86_64 -accel tcg,thread=multi -M $machine -cpu $cpu -smp $smp -m $memory \
-		-display none -no-reboot -nodefaults -serial "file:$log" -serial null \
-		-kernel "$vmm" "${arguments[@]}" \
+		-display none -no-reboot -nodefaults -serial "file:$log" -serial null "${arguments[@]}" \
 		-device $nic,bus=$bus,addr=0x10,netdev=f,romfile= -netdev user,id=f,restrict=on \
 		</dev/null >"$work/qemu" 2>&1 &
 	pid=$!
@@ -72,6 +84,44 @@ boot() {
 		tail -n 5 "$log" "$work/qemu" 2>/dev/null
 	fi
 	defaults
+}
+
+# One image for all boots from GRUB: the machine's serial number names the entry.
+grub_image() {
+	local files=$work/grub
+	mkdir -p "$files"
+	cat >"$files/grub.cfg" <<-'END'
+		set timeout=0
+		if serial --unit=0 --speed=115200; then terminal_output serial; fi
+		insmod all_video
+		smbios --type 1 --get-string 7 --set entry
+		multiboot2 /boot/annex/annex-vmm.elf
+		if [ "$grub_platform" = pc ]; then set gfxpayload=text; fi
+		source "/boot/annex/$entry.cfg"
+		boot
+	END
+	mkdir -p "$files/more"
+	head -c 5000000 "$kernel" >"$files/more/short"
+	echo 'far = 10M' >"$files/more/wrong"
+	grub_entry good "kernel kernel $line" 'initrd initrd' 'config config'
+	grub_entry no_kernel 'initrd initrd' 'config config'
+	grub_entry no_config "kernel kernel $line"
+	grub_entry unknown "kernel kernel $line" 'config configuration'
+	grub_entry nameless "kernel"
+	grub_entry two "kernel kernel $line" 'config config' 'short kernel'
+	grub_entry short "short kernel $line" 'config config'
+	grub_entry wrong "kernel kernel $line" 'wrong config'
+	grub_entry bare 'kernel kernel console=ttyS0' 'config config'
+	grub_entry tiny "kernel kernel $line" 'config initrd' 'config config'
+	"$top/vmm/boot/iso.sh" -o "$work/grub.iso" -v "$vmm" -k "$kernel" -i "$kernel" \
+		-c "$work/config" -g "$files/grub.cfg" -f "$files/more"
+}
+grub_entry() { # grub_entry NAME 'FILE WORD...'...
+	local name=$1 module
+	shift
+	for module in "$@"; do
+		echo "module2 /boot/annex/${module%% *} ${module#"${module%% *}"}"
+	done >"$work/grub/more/$name.cfg"
 }
 
 refused() { boot "refused: $1" "boot stopped: .*$2"; }
@@ -146,6 +196,34 @@ cpu=max,la57=off,svm=off
 refused "a CPU without SVM" 'lacks .*SVM'
 cpu=max,la57=off,npt=off
 refused "a CPU without nested paging" 'lacks .*nested'
+
+grub_image || failed=$((failed + 1))
+grub=good
+boot "GRUB, q35" 'waiting for server one .*resolving'
+grub=good machine=pc bus=pci.0 smp=1
+boot "GRUB, i440fx, one CPU" 'waiting for server one .*resolving'
+grub=good uefi=1
+boot "GRUB, UEFI" 'waiting for server one .*resolving'
+grub=good uefi=1
+boot "GRUB, UEFI: the guest hears of the screen" 'info screen: [0-9]+x[0-9]+, (24|32) bits'
+grub=no_kernel
+refused "GRUB, no kernel" 'the loader gave no module .kernel'
+grub=no_config
+refused "GRUB, no configuration" 'the loader gave no module .config'
+grub=unknown
+refused "GRUB, an unknown module" 'a module is called "configuration"'
+grub=nameless
+refused "GRUB, a module without a word" 'a module is called ""'
+grub=two
+refused "GRUB, two kernels" 'two modules are called .kernel'
+grub=short
+refused "GRUB, a kernel cut short" 'cut short'
+grub=wrong
+refused "GRUB, a wrong value" 'config line 1: far = 10M'
+grub=bare
+refused "GRUB, no movable_node" 'lacks .movable_node'
+grub=tiny uefi=1 memory=256
+refused "GRUB, UEFI, too little local memory" 'local memory is too small'
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
