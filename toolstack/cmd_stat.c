@@ -165,6 +165,8 @@ static void print_once(const char *name, const struct rates *r, const struct rat
 		r->hit_ratio * 100, r->seconds, r->hit_ratio_total * 100);
 	printf("fills:       %.1f/s remote, %.1f/s zero, %.1f/s victims taken back\n", r->fills,
 		r->zero_fills, r->victim_hits);
+	printf("prefetched:  %.1f/s, %.1f %% of all touched since\n", r->prefetched,
+		r->prefetch_ratio * 100);
 	printf("evictions:   %.1f/s\nwrite-backs: %.1f/s\n", r->evictions, r->writebacks);
 	print_pages(now->status);
 	print_latency(histogram);

@@ -322,6 +322,8 @@ static char *config_text(
 	fprintf(out, CONFIG_KEY_TENANT " = %016llx\n", (unsigned long long)plan->tenant);
 	fprintf(out, CONFIG_KEY_DOMAIN " = %s\n", plan->uuid);
 	fprintf(out, CONFIG_KEY_MTU " = %u\n", wish->mtu);
+	if (wish->prefetch >= 0)
+		fprintf(out, CONFIG_KEY_PREFETCH " = %d\n", wish->prefetch);
 	if (wish->log[0])
 		fprintf(out, CONFIG_KEY_LOG " = %s\n", wish->log);
 	fclose(out);

@@ -52,6 +52,11 @@ void rates_between(
 	r->victim_hits = grown(before, after, "victim_hits") / r->seconds;
 	r->evictions = grown(before, after, "evictions") / r->seconds;
 	r->writebacks = grown(before, after, "writebacks") / r->seconds;
+	r->prefetched = (grown(before, after, "prefetch_fills") +
+				grown(before, after, "prefetch_zero_fills")) /
+			r->seconds;
+	r->prefetch_ratio = ratio(counter(after, "prefetch_hits"),
+		counter(after, "prefetch_hits") + counter(after, "prefetch_wasted"));
 	r->resident = pages(after, "resident");
 	r->remote = pages(after, "remote");
 	r->zero = pages(after, "zero");
@@ -59,10 +64,11 @@ void rates_between(
 
 json_t *rates_json(const struct rates *r)
 {
-	return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I}", "seconds", r->seconds,
-		"hit_ratio", r->hit_ratio, "hit_ratio_total", r->hit_ratio_total, "fills_per_s",
-		r->fills, "zero_fills_per_s", r->zero_fills, "victim_hits_per_s", r->victim_hits,
-		"evictions_per_s", r->evictions, "writebacks_per_s", r->writebacks, "resident",
+	return json_pack("{s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I}", "seconds",
+		r->seconds, "hit_ratio", r->hit_ratio, "hit_ratio_total", r->hit_ratio_total,
+		"fills_per_s", r->fills, "zero_fills_per_s", r->zero_fills, "victim_hits_per_s",
+		r->victim_hits, "evictions_per_s", r->evictions, "writebacks_per_s", r->writebacks,
+		"prefetched_per_s", r->prefetched, "prefetch_ratio", r->prefetch_ratio, "resident",
 		(json_int_t)r->resident, "remote", (json_int_t)r->remote, "zero",
 		(json_int_t)r->zero);
 }

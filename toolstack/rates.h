@@ -16,6 +16,8 @@ struct rates {
 	double hit_ratio_total; /* since boot */
 	double fills; /* remote, per second */
 	double zero_fills, victim_hits, evictions, writebacks;
+	double prefetched; /* pages filled before their touch, per second */
+	double prefetch_ratio; /* 0..1 of those known to be touched or not, since boot; 1: none */
 	long long resident, remote, zero; /* pages in the later sample */
 };
 

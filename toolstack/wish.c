@@ -218,10 +218,16 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 		wish->mtu = (unsigned)number;
 		return 0;
 	}
+	if (!strcmp(name, "prefetch")) {
+		if (!size_number(text, 0, 32, &number))
+			return bad(node, text, "Give 0 (none) to 32 pages");
+		wish->prefetch = (int)number;
+		return 0;
+	}
 	return error_set(ERROR_REFUSED,
 		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
 		"address, "
-		"gateway, bridge, mtu, log, service-core",
+		"gateway, bridge, mtu, prefetch, log, service-core",
 		name);
 }
 
@@ -256,7 +262,8 @@ int wish_parse(const xmlNode *far, struct wish *wish)
 {
 	int code = 0;
 
-	*wish = (struct wish){.mtu = ANNEX_MTU, .bridge = ANNEX_BRIDGE, .service_core = true};
+	*wish = (struct wish){
+		.mtu = ANNEX_MTU, .prefetch = -1, .bridge = ANNEX_BRIDGE, .service_core = true};
 	error_clear();
 	for (const xmlNode *n = far->children; n && !code; n = n->next) {
 		if (n->type != XML_ELEMENT_NODE)

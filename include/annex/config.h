@@ -32,5 +32,7 @@
 #define CONFIG_KEY_MTU     "mtu" /* link MTU, 1500..9216; default: what the NIC says, else 1500 */
 #define CONFIG_KEY_LOG     "log" /* error, warning, info (default) or debug */
 #define CONFIG_KEY_PCACHE  "pcache" /* SIZE cap of the page cache; default: all other local memory */
+#define CONFIG_KEY_PREFETCH                                                                        \
+	"prefetch" /* pages filled ahead of a stream of faults at a time, 0..32; default 32 */
 
 #endif

@@ -247,6 +247,7 @@ static void start_engine(struct bench *b)
 		.cpus = 1,
 		.ranges = 1,
 		.server = {b->session},
+		.prefetch = FAR_PREFETCH_MAX,
 		.servers = 1};
 	const char *reason;
 

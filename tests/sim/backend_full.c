@@ -203,6 +203,17 @@ static void flicker_off(struct server *s, struct flicker *f)
 	f->have_old = false;
 }
 
+/* What this page shows is not its true content already. */
+static bool flickers(const struct server *s, const struct flicker *f)
+{
+	for (unsigned i = 0; i < FLICKERS; i++) {
+		if (s->flicker[i].on && s->flicker[i].index == f->index &&
+			s->flicker[i].offset == f->offset)
+			return true;
+	}
+	return false;
+}
+
 /* Keeps a page's content; at a later call, if it has changed, shows it again for a while. */
 static void flicker(struct backend *b, struct server *s, struct flicker *f, uint64_t now)
 {
@@ -213,7 +224,7 @@ static void flicker(struct backend *b, struct server *s, struct flicker *f, uint
 	if (f->have_old) {
 		page = content(s, f->index, f->offset);
 		f->have_old = false;
-		if (!page || !memcmp(page, f->old, PAGE))
+		if (!page || flickers(s, f) || !memcmp(page, f->old, PAGE))
 			return;
 		memcpy(f->good, page, PAGE);
 		memcpy(page, f->old, PAGE);

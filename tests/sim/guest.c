@@ -45,6 +45,7 @@ void guest_phase(struct sim *s)
 		s->span = s->work;
 	s->base = random_below(&s->random, s->work);
 	s->writes = (uint32_t[]){20, 200, 500, 900}[random_below(&s->random, 4)];
+	s->runs = (uint32_t[]){0, 2, 20}[random_below(&s->random, 3)];
 	wipe_phase(s);
 }
 
@@ -122,6 +123,35 @@ static struct access choose_access(struct sim *s, struct vcpu *v)
 	return a;
 }
 
+/* The next page upwards or downwards, one access each; beyond the guest's own pages it only reads. */
+static bool choose_run(struct sim *s, struct vcpu *v)
+{
+	uint32_t all = s->extents * BACKEND_SLOT_PAGES;
+
+	if (v->run_left == 0) {
+		if (!random_chance(&s->random, s->runs))
+			return false;
+		v->run = pick(s);
+		v->run_left =
+			2 + random_below(&s->random, random_chance(&s->random, 500) ? 8 : 200);
+		v->run_step = (int)s->extents * (random_chance(&s->random, 500) ? 1 : -1);
+	}
+	v->run_left--;
+	/* Now and then a page is left out, or the run ends early. */
+	v->run += (uint32_t)(random_chance(&s->random, 20) ? 2 * v->run_step : v->run_step);
+	if (v->run >= all || avoided(s, v->run) || random_chance(&s->random, 5)) {
+		v->run_left = 0;
+		return false;
+	}
+	v->accesses = 1;
+	v->access[0] = (struct access){.work = v->run, .word = random_below(&s->random, SIM_WORDS)};
+	if (v->run < s->work && random_chance(&s->random, s->writes)) {
+		v->access[0].write = true;
+		v->access[0].value = random_next(&s->random) | 1;
+	}
+	return true;
+}
+
 static void choose(struct sim *s, struct vcpu *v)
 {
 	v->at = 0;
@@ -131,6 +161,8 @@ static void choose(struct sim *s, struct vcpu *v)
 		v->access[0] = (struct access){.work = s->audited++ % s->work};
 		return;
 	}
+	if (choose_run(s, v))
+		return;
 	if (s->wiped > 0 && random_chance(&s->random, 800)) {
 		choose_wiping(s, v);
 		return;

@@ -32,6 +32,8 @@ static const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_ABANDONED_READ] = "abandoned-read",
 	[PLANT_OLD_BATCH] = "old-batch",
 	[PLANT_RECLAIM_RECENT] = "reclaim-recent",
+	[PLANT_PREFETCH_LOST] = "prefetch-lost",
+	[PLANT_PREFETCH_RESERVE] = "prefetch-reserve",
 };
 
 struct options {
@@ -202,6 +204,9 @@ static void summary(const struct options *o)
 		(unsigned long long)f->leases, (unsigned long long)f->lease_refusals,
 		(unsigned long long)f->releases, (unsigned long long)f->fill_corrupt,
 		(unsigned long long)f->fill_abandoned, (unsigned long long)f->stalls);
+	printf("  prefetched: %llu by READ, %llu zeroed, %llu touched, %llu in vain\n",
+		(unsigned long long)f->prefetch_fills, (unsigned long long)f->prefetch_zero_fills,
+		(unsigned long long)f->prefetch_hits, (unsigned long long)f->prefetch_wasted);
 	printf("  %llu queue pairs lost, %llu faults injected, %llu late writes, %llu fenced, "
 	       "%llu reboots, %llu restarts, %llu frames\n",
 		(unsigned long long)b->queue_pairs_lost, (unsigned long long)b->faults,

@@ -49,6 +49,8 @@ struct vcpu {
 	uint32_t recent[SIM_RECENT];
 	uint32_t recents;
 	uint64_t instructions;
+	uint32_t run, run_left; /* a run through one page after another */
+	int run_step;
 	uint32_t drawn; /* a page that its next instructions use, while drawn_left > 0 */
 	unsigned drawn_left;
 };
@@ -75,11 +77,13 @@ struct sim {
 	bool overcommit;
 	bool reboots;
 	uint64_t read_patience; /* ns, 0: the engine's own */
+	uint32_t prefetch;
 	/* The guest. */
 	uint64_t expected[SIM_WORK_MAX][SIM_WORDS];
 	uint32_t work; /* pages it uses */
 	uint32_t base, span; /* of the present phase */
 	uint32_t writes; /* per mille */
+	uint32_t runs; /* per mille of instructions that begin a run */
 	uint32_t fresh; /* per mille of accesses that read a page nobody has written */
 	uint32_t wipe, wiped; /* the extent being zeroed page by page, and how many are */
 	uint32_t avoided; /* phases for which it is left alone then */

@@ -55,6 +55,7 @@ static void start_engine(struct sim *s)
 		.ranges = 2,
 		.servers = s->servers,
 		.read_patience = s->read_patience,
+		.prefetch = s->prefetch,
 		.tables = s->tables};
 	uint32_t first = s->frames / 3;
 	const char *reason;
@@ -87,6 +88,7 @@ void world_start(struct sim *s)
 	s->reboots = random_chance(r, 200);
 	/* So short that READs are given up in plenty. */
 	s->read_patience = random_chance(r, 500) ? random_between(r, 20000000, 250000000) : 0;
+	s->prefetch = random_chance(r, 150) ? 0 : 1 + random_below(r, FAR_PREFETCH_MAX);
 	s->work = random_below(r, 4 * s->frames) + s->frames / 2;
 	if (s->reboots && random_chance(r, 500))
 		s->work = s->frames - random_below(r, s->frames / 4);

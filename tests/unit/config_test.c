@@ -102,6 +102,7 @@ static void required_keys_suffice(void **state)
 	assert_memory_equal(c.domain, domain, 16);
 	assert_int_equal(c.gateway, 0);
 	assert_int_equal(c.mtu, 0);
+	assert_int_equal(c.prefetch, 32);
 	assert_true(c.pcache == 0);
 	assert_int_equal(c.log, LOG_INFO);
 }
@@ -110,10 +111,11 @@ static void optional_keys(void **state)
 {
 	struct config c;
 
-	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \n"
+	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = 0\n"
 		 "server = far-one_2.x 192.168.7.9:4000 # another\r\n\n   \n# end");
 	assert_int_equal(c.gateway, 0x0a0000fe);
 	assert_int_equal(c.mtu, 9000);
+	assert_int_equal(c.prefetch, 0);
 	assert_int_equal(c.log, LOG_DEBUG);
 	assert_true(c.pcache == 128ull << 20);
 	assert_int_equal(c.servers, 2);
@@ -219,6 +221,8 @@ static void bad_optional_values(void **state)
 	bad("mtu = 1499", "config line 8: mtu = 1499: must be 1500..9216");
 	bad("mtu = 9217", "config line 8: mtu = 9217: must be 1500..9216");
 	bad("mtu = 1500 bytes", "config line 8: mtu = 1500 bytes: must be 1500..9216");
+	bad("prefetch = 33", "config line 8: prefetch = 33: must be 0..32");
+	bad("prefetch = no", "config line 8: prefetch = no: must be 0..32");
 	bad("log = loud", "config line 8: log = loud: must be error, warning, info or debug");
 	bad("pcache = 1", "config line 8: pcache = 1: must be at least 4K; leave the key out for "
 			  "all local memory");

@@ -243,7 +243,11 @@ static bool post(struct session *s, bool write, uint64_t address, void *to, uint
 
 unsigned session_reads_free(const struct session *s)
 {
-	return s->ready ? 4 : 0;
+	unsigned reads = 0;
+
+	for (unsigned i = 0; i < FIXTURE_OPS; i++)
+		reads += s->op[i].used && !s->op[i].write;
+	return s->ready && reads < FIXTURE_READS ? FIXTURE_READS - reads : 0;
 }
 
 unsigned session_writes_free(const struct session *s)

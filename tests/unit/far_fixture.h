@@ -15,6 +15,7 @@
 #define FIXTURE_BASE   0x4000000000ull
 #define FIXTURE_HPA    0x100000000ull
 #define FIXTURE_OPS    64u
+#define FIXTURE_READS  16u
 
 struct fixture_op {
 	bool used;

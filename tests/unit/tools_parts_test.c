@@ -111,9 +111,10 @@ static void test_answer_lines(void **state)
 static struct rates_sample sample(long long uptime, int zero, int victim, int remote, int evictions)
 {
 	return (struct rates_sample){
-		.counters = json_pack("{s:{s:i,s:i,s:i,s:i,s:i}}", "far", "zero_fills", zero,
-			"victim_hits", victim, "remote_fills", remote, "evictions", evictions,
-			"fault_present", 0),
+		.counters = json_pack("{s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i}}", "far",
+			"prefetch_fills", remote, "prefetch_zero_fills", zero, "prefetch_hits", 3,
+			"prefetch_wasted", 1, "zero_fills", zero, "victim_hits", victim,
+			"remote_fills", remote, "evictions", evictions, "fault_present", 0),
 		.status = json_pack("{s:I,s:{s:i,s:i}}", "uptime_ns", (json_int_t)uptime, "far",
 			"resident", 10, "remote", 20),
 	};
@@ -131,6 +132,7 @@ static void test_rates(void **state)
 	assert_true(r.hit_ratio == 0.75);
 	assert_true(r.hit_ratio_total == 50.0 / 80);
 	assert_true(r.fills == 5 && r.zero_fills == 5 && r.victim_hits == 10 && r.evictions == 50);
+	assert_true(r.prefetched == 10 && r.prefetch_ratio == 0.75);
 	assert_int_equal(r.remote, 20);
 	/* Backwards: the VMM was started anew. Nothing negative, nothing divided by zero. */
 	rates_between(&b, &a, &r);

@@ -6,12 +6,13 @@
 #include "lib/text.h"
 #include "machine/pci.h"
 
-#define LINE_MAX    256u
-#define FAR_STEP    RPC_EXTENT_SIZE
-#define FAR_MAX     (1ull << 44) /* pages are counted in 32 bits */
-#define MTU_MIN     1500u
-#define MTU_MAX     9216u
-#define DOMAIN_TEXT 36u
+#define LINE_MAX     256u
+#define FAR_STEP     RPC_EXTENT_SIZE
+#define FAR_MAX      (1ull << 44) /* pages are counted in 32 bits */
+#define MTU_MIN      1500u
+#define MTU_MAX      9216u
+#define PREFETCH_MAX 32u
+#define DOMAIN_TEXT  36u
 
 struct parser {
 	struct config *config;
@@ -199,6 +200,16 @@ static const char *set_mtu(struct config *c, const char *value)
 	return NULL;
 }
 
+static const char *set_prefetch(struct config *c, const char *value)
+{
+	uint64_t pages;
+
+	if (!text_number(value, 10, &pages) || pages > PREFETCH_MAX)
+		return "must be 0..32";
+	c->prefetch = (uint32_t)pages;
+	return NULL;
+}
+
 static const char *set_log(struct config *c, const char *value)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
@@ -224,6 +235,7 @@ static const struct key keys[] = {
 	{CONFIG_KEY_MTU, set_mtu, NULL},
 	{CONFIG_KEY_LOG, set_log, NULL},
 	{CONFIG_KEY_PCACHE, set_pcache, NULL},
+	{CONFIG_KEY_PREFETCH, set_prefetch, NULL},
 };
 
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
@@ -366,6 +378,7 @@ bool config_parse(const char *text, size_t length, struct config *config, char *
 
 	memset(config, 0, sizeof(*config));
 	config->log = LOG_INFO;
+	config->prefetch = PREFETCH_MAX;
 	while (length) {
 		const char *end = memchr(text, '\n', length);
 		size_t n = end ? (size_t)(end - text) : length;

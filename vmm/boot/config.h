@@ -28,6 +28,7 @@ struct config {
 	uint64_t tenant;
 	uint8_t domain[16];
 	uint32_t mtu; /* 0: the NIC's */
+	uint32_t prefetch; /* pages; 0: none */
 	int log; /* enum log_level */
 };
 

@@ -15,6 +15,8 @@
 #define ENGINE_NONE         0xffffffffu /* no frame, no page */
 #define ENGINE_RECENT       64u /* frames mapped last for a vCPU: not reclaimed */
 #define ENGINE_EXTENT_PAGES (1u << (RPC_EXTENT_SHIFT - PAGE_SHIFT))
+#define ENGINE_STREAMS      4u /* a vCPU's, at a time */
+#define ENGINE_CANDIDATES   4u /* a vCPU's last faults that belong to none */
 #define ENGINE_GAP_NS       500000000ull /* longer between two turns: deadlines restart */
 #define ENGINE_RETRY_NS     1000000ull
 
@@ -33,6 +35,13 @@ enum list_id {
 
 #define FRAME_FREE 15u /* state of a frame without a page */
 
+/* A frame filled before its page was touched (prefetch.c), as far as is known. */
+enum prefetched {
+	PREFETCHED_NOT, /* filled for a fault, or touched since */
+	PREFETCHED_MAP,
+	PREFETCHED_KEEP, /* FILLING: to become a clean victim, so that its touch is a fault */
+};
+
 /*
  * A frame has one owner (R3): a page in one state, or the free list. `dirty`: the content is newer
  * than what the server holds (a present entry's D bit may say so too). `zero` and `crc` describe
@@ -40,7 +49,9 @@ enum list_id {
  */
 struct frame {
 	uint32_t page;
-	uint32_t generation; /* raised whenever the page becomes writable (R6); survives freeing */
+	uint32_t
+		generation : 30; /* raised whenever the page becomes writable (R6); survives freeing */
+	uint32_t prefetched : 2; /* enum prefetched */
 	uint32_t crc; /* CRC32C of clean content; of the expected content while FILLING */
 	uint32_t next;
 	uint32_t prev;
@@ -52,7 +63,7 @@ struct frame {
 	uint8_t writing : 1; /* a write-back record names this frame */
 	uint8_t referenced : 1; /* CPUs without A bits: came back as a victim */
 	union {
-		uint16_t waiters; /* FILLING: bit set of vCPUs */
+		uint16_t waiters; /* FILLING: bit set of vCPUs; none: prefetched */
 		uint16_t recent; /* mapped: how many recent[] entries name it */
 	};
 	union {
@@ -116,6 +127,7 @@ struct far_server {
 	uint64_t retry_at; /* ns: refused leases are asked for again */
 	uint32_t in_flight; /* records not free */
 	uint32_t lost; /* records in RECORD_LOST */
+	uint32_t prefetching; /* READs under way that no vCPU waits for */
 	struct record record[SESSION_WRITES];
 };
 
@@ -134,6 +146,17 @@ enum fault_kind {
 	FAULT_REMOTE,
 };
 
+/* Faults on one page after another, upwards or downwards. */
+struct stream {
+	uint32_t last; /* page of its newest fault */
+	uint32_t marker; /* a fault here or beyond asks for the next window */
+	uint32_t end; /* the next page to be looked at; pages before it were */
+	uint16_t left; /* pages of the window still to be looked at */
+	uint8_t window; /* pages; 0: no stream */
+	int8_t step; /* 1 or -1 */
+	bool mark; /* the next page that is not present becomes the marker */
+};
+
 /* One vCPU's fault. */
 struct waiter {
 	uint8_t wait;
@@ -146,6 +169,9 @@ struct waiter {
 	const char *reason;
 	uint32_t recent_at;
 	uint32_t recent[ENGINE_RECENT];
+	unsigned candidate_at, stream_at;
+	uint32_t candidate[ENGINE_CANDIDATES];
+	struct stream stream[ENGINE_STREAMS];
 };
 
 struct far {
@@ -197,6 +223,12 @@ struct far {
 	uint32_t idle_hand;
 	uint64_t idle_at;
 	uint32_t unblock; /* blocked frames still to be looked at again */
+
+	/* Prefetch (prefetch.c). */
+	uint32_t prefetch_max; /* pages of a window at most; 0: none is ever prefetched */
+	uint32_t prefetch_limit; /* what the share of useless ones leaves of it */
+	int32_t prefetch_credit;
+	uint32_t prefetch_open; /* streams with pages left to be looked at */
 
 	uint64_t read_patience; /* ns */
 	uint64_t now; /* of the latest turn */

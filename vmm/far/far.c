@@ -5,6 +5,7 @@
 #include "far/extent.h"
 #include "far/fault.h"
 #include "far/pcache.h"
+#include "far/prefetch.h"
 #include "far/reclaim.h"
 #include "far/victim.h"
 #include "far/writeback.h"
@@ -67,6 +68,7 @@ static void copy_config(struct far *far, const struct far_config *c)
 	far->shootdown = c->shootdown;
 	far->clock = c->clock;
 	far->read_patience = c->read_patience ? c->read_patience : FAR_READ_PATIENCE_NS;
+	far->prefetch_max = c->prefetch < FAR_PREFETCH_MAX ? c->prefetch : FAR_PREFETCH_MAX;
 	for (unsigned i = 0; i < c->ranges; i++)
 		far->range[i] = c->range[i];
 	for (unsigned i = 0; i < c->servers; i++) {
@@ -95,6 +97,7 @@ struct far *far_start(const struct far_config *config, const char **reason)
 	far->states[PAGE_ZERO] = far->pages;
 	pcache_start(far);
 	extent_start(far);
+	prefetch_start(far);
 	for (unsigned i = 0; i < SHOOTDOWN_CPUS; i++)
 		memset(far->waiter[i].recent, 0xff, sizeof(far->waiter[i].recent));
 	for (uint32_t i = 0; i < far->pages; i++)
@@ -120,6 +123,7 @@ void far_serve(struct far *far, uint64_t now)
 			__atomic_load_n(state, __ATOMIC_ACQUIRE) == MAILBOX_POSTED)
 			fault_serve(far, cpu, now);
 	}
+	prefetch_turn(far, now);
 }
 
 void far_reclaim(struct far *far, uint64_t now)

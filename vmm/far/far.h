@@ -27,6 +27,7 @@ struct far;
  * though the queue pair goes on. Much shorter would never end where round trips take longer.
  */
 #define FAR_READ_PATIENCE_NS 30000000000ull
+#define FAR_PREFETCH_MAX     32u
 #define FAR_STALL_HOLD_NS    5000000000ull /* after this all vCPUs are held together */
 
 /* Local RAM of the pcache: page-aligned, reachable at `memory`, known to the SLAT as `hpa`. */
@@ -48,6 +49,7 @@ struct far_config {
 	const char *server_name[FAR_SERVERS]; /* for reports; NULL: only its number is known */
 	uint64_t (*clock)(void); /* ns, same clock as `now`, for the histograms; NULL: `now` is */
 	uint64_t read_patience; /* ns; 0: FAR_READ_PATIENCE_NS */
+	uint32_t prefetch; /* most pages filled ahead at a time, to FAR_PREFETCH_MAX; 0: none */
 	void *tables; /* far_tables_size() bytes, page-aligned, any content */
 };
 
@@ -79,6 +81,10 @@ struct far_states {
 	X(zero_elided, "dirty pages found all-zero, nothing sent")                                 \
 	X(cleanings, "resident pages written back in place")                                       \
 	X(fill_abandoned, "READs given up because no answer came in time")                         \
+	X(prefetch_fills, "pages read before they were touched")                                   \
+	X(prefetch_zero_fills, "pages zeroed before they were touched")                            \
+	X(prefetch_hits, "prefetched pages that were touched then")                                \
+	X(prefetch_wasted, "prefetched pages given up untouched")                                  \
 	X(leases, "extents leased")                                                                \
 	X(lease_refusals, "leases that a server refused for now")                                  \
 	X(releases, "extents given back")                                                          \

@@ -131,6 +131,33 @@ static void verify_records(const struct far *far)
 	check(writing == records);
 }
 
+/* Each page prefetched ends as a hit or in vain; the frames of the rest say so. */
+static void verify_prefetch(const struct far *far)
+{
+	const struct far_counters *c = &far->counters;
+	uint64_t unknown = 0, reading[FAR_SERVERS] = {0};
+	uint32_t open = 0;
+
+	for (uint32_t i = 0; i < far->frames; i++) {
+		const struct frame *f = &far->frame[i];
+
+		unknown += f->prefetched != PREFETCHED_NOT;
+		if (f->state != PAGE_FILLING)
+			continue;
+		check((f->waiters == 0) == (f->prefetched != PREFETCHED_NOT));
+		if (f->waiters == 0)
+			reading[engine_server_of(far, f->page)]++;
+	}
+	check(c->prefetch_fills + c->prefetch_zero_fills ==
+		c->prefetch_hits + c->prefetch_wasted + unknown);
+	for (unsigned i = 0; i < far->servers; i++)
+		check(reading[i] == far->server[i].prefetching);
+	for (unsigned cpu = 0; cpu < far->cpus; cpu++)
+		for (unsigned i = 0; i < ENGINE_STREAMS; i++)
+			open += far->waiter[cpu].stream[i].left > 0;
+	check(open == far->prefetch_open);
+}
+
 /* The frames a vCPU mapped last are mapped still. */
 static void verify_recent(const struct far *far)
 {
@@ -161,4 +188,5 @@ void far_verify(const struct far *far)
 	verify_pages(far);
 	verify_records(far);
 	verify_recent(far);
+	verify_prefetch(far);
 }

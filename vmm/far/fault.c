@@ -7,6 +7,7 @@
 #include "far/extent.h"
 #include "far/fault.h"
 #include "far/pcache.h"
+#include "far/prefetch.h"
 #include "far/victim.h"
 #include "lib/crc.h"
 #include "lib/event.h"
@@ -89,25 +90,6 @@ static uint32_t take(struct far *far, unsigned cpu)
 	return frame;
 }
 
-/* The taken frame becomes this page's: FILLING. */
-static struct frame *give_page(struct far *far, uint32_t frame, uint32_t page, enum page_state from)
-{
-	struct frame *f = &far->frame[frame];
-
-	/* R3: it comes from the free list. */
-	check(f->state == FRAME_FREE && f->list == LIST_NONE);
-	f->page = page;
-	f->waiters = 0;
-	f->tries = 0;
-	f->dirty = 0;
-	f->referenced = 0;
-	f->zero = from == PAGE_ZERO;
-	f->state = PAGE_FILLING;
-	far->states[from]--;
-	far->states[PAGE_FILLING]++;
-	return f;
-}
-
 static void fill_zero(struct far *far, unsigned cpu, uint32_t page, bool write, uint64_t now)
 {
 	unsigned server = engine_server_of(far, page);
@@ -124,7 +106,7 @@ static void fill_zero(struct far *far, unsigned cpu, uint32_t page, bool write, 
 	frame = take(far, cpu);
 	if (frame == ENGINE_NONE)
 		return;
-	give_page(far, frame, page, PAGE_ZERO);
+	pcache_give_page(far, frame, page, PAGE_ZERO);
 	memset(pcache_memory(far, frame), 0, PAGE_SIZE);
 	extent_use(far, page);
 	pcache_map(far, frame, write);
@@ -143,20 +125,25 @@ static void wait_fill(struct far *far, unsigned cpu, unsigned server, uint32_t f
 		stall(far, cpu, server, "server away", now);
 }
 
+bool fault_post_read(struct far *far, uint32_t frame, uint64_t now)
+{
+	struct frame *f = &far->frame[frame];
+	const struct far_server *s = &far->server[engine_server_of(far, f->page)];
+	const struct extent *e = engine_extent_of(far, f->page);
+	uint64_t offset = (uint64_t)(f->page % ENGINE_EXTENT_PAGES) * PAGE_SIZE;
+
+	f->time = now;
+	return s->ready && extent_held(e) &&
+	       session_read(s->session, e->address + offset, e->rkey, pcache_memory(far, frame),
+		       frame, now);
+}
+
 /* Posts the READ of a FILLING frame, or puts it where it is tried again. */
 static bool post_read(struct far *far, unsigned server, uint32_t frame, uint64_t now)
 {
-	struct frame *f = &far->frame[frame];
-	struct extent *e = engine_extent_of(far, f->page);
-	uint64_t offset = (uint64_t)(f->page % ENGINE_EXTENT_PAGES) * PAGE_SIZE;
-
-	if (far->server[server].ready && extent_held(e) &&
-		session_read(far->server[server].session, e->address + offset, e->rkey,
-			pcache_memory(far, frame), frame, now)) {
-		f->time = now;
+	if (fault_post_read(far, frame, now))
 		return true;
-	}
-	f->time = 0;
+	far->frame[frame].time = 0;
 	pcache_append(far, LIST_REFILL + server, frame);
 	return false;
 }
@@ -168,7 +155,7 @@ static void fill_remote(struct far *far, unsigned cpu, uint32_t page, uint64_t e
 
 	if (frame == ENGINE_NONE)
 		return;
-	give_page(far, frame, page, PAGE_REMOTE)->crc = page_entry_value(entry);
+	pcache_give_page(far, frame, page, PAGE_REMOTE)->crc = page_entry_value(entry);
 	slat_write(&far->leaf[page], page_entry(PAGE_FILLING, frame));
 	far->counters.remote_fills++;
 	wait_fill(far, cpu, server, frame, now);
@@ -179,6 +166,7 @@ static void present(struct far *far, unsigned cpu, uint64_t entry, bool write, u
 {
 	uint32_t frame = pcache_mapped(far, entry);
 
+	prefetch_touched(far, &far->frame[frame]);
 	if (write && !(entry & far->format.writable))
 		pcache_unprotect(far, frame);
 	else
@@ -204,6 +192,10 @@ static void resolve(struct far *far, unsigned cpu, uint32_t page, bool write, ui
 		break;
 	case PAGE_FILLING:
 		far->counters.fill_joined++;
+		if (far->frame[frame].prefetched != PREFETCHED_NOT) {
+			prefetch_hit(far, &far->frame[frame]);
+			far->frame[frame].time = now; /* since when somebody waits */
+		}
 		wait_fill(far, cpu, engine_server_of(far, page), frame, now);
 		break;
 	case PAGE_UNSETTLED:
@@ -234,6 +226,8 @@ void fault_serve(struct far *far, unsigned cpu, uint64_t now)
 	far->waiter[cpu].taken = read_clock(far, now);
 	far->counters.faults++;
 	resolve(far, cpu, page, m->access == MAILBOX_WRITE, now);
+	if (far->prefetch_max > 0)
+		prefetch_note(far, cpu, page);
 	/* Of the others EVENT_MAP tells enough. */
 	if (far->waiter[cpu].wait >= WAIT_FRAME)
 		event_record(EVENT_FAULT, page, m->access);
@@ -308,11 +302,18 @@ void fault_read_done(
 
 	check(frame < far->frames && f->state == PAGE_FILLING && f->list == LIST_NONE);
 	if (ok) {
-		histogram_add(&far->histograms.remote[FAR_STAGE_WIRE], now - f->time);
+		if (f->waiters)
+			histogram_add(&far->histograms.remote[FAR_STAGE_WIRE], now - f->time);
 		crc = crc_castagnoli(pcache_memory(far, frame), PAGE_SIZE);
 		ok = crc == f->crc || planted(PLANT_MAP_STALE);
 	}
-	if (ok || (planted(PLANT_MAP_ERRORED) && status != SESSION_OK)) {
+	ok |= planted(PLANT_MAP_ERRORED) && status != SESSION_OK;
+	if (!f->waiters) {
+		far->counters.fill_corrupt += status == SESSION_OK && !ok;
+		prefetch_arrived(far, frame, ok);
+		return;
+	}
+	if (ok) {
 		complete(far, frame, now);
 		return;
 	}

@@ -8,6 +8,9 @@
 /* A mailbox was posted: serves it at once, or leaves it waiting. */
 void fault_serve(struct far *far, unsigned cpu, uint64_t now);
 
+/* Posts the READ of a FILLING frame; false: not possible now. */
+bool fault_post_read(struct far *far, uint32_t frame, uint64_t now);
+
 /* Serves anew the faults that found no frame or no lease. */
 void fault_again(struct far *far, uint64_t now);
 

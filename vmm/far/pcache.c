@@ -2,6 +2,7 @@
 /* Frames, their lists and mappings, and the reserve that faults live on. */
 #include <string.h>
 #include "far/pcache.h"
+#include "far/prefetch.h"
 #include "far/victim.h"
 #include "lib/event.h"
 #include "lib/plant.h"
@@ -120,11 +121,31 @@ void pcache_state(struct far *far, struct frame *f, enum page_state state)
 	f->state = state & 15;
 }
 
+struct frame *pcache_give_page(struct far *far, uint32_t frame, uint32_t page, enum page_state from)
+{
+	struct frame *f = &far->frame[frame];
+
+	/* R3: it comes from the free list. */
+	check(f->state == FRAME_FREE && f->list == LIST_NONE);
+	f->page = page;
+	f->waiters = 0;
+	f->tries = 0;
+	f->dirty = 0;
+	f->referenced = 0;
+	f->zero = from == PAGE_ZERO;
+	f->state = PAGE_FILLING;
+	far->states[from]--;
+	far->states[PAGE_FILLING]++;
+	return f;
+}
+
 /* The frame's page is gone. */
-static void disown(struct frame *f)
+static void disown(struct far *far, struct frame *f)
 {
 	/* R3: one owner; R6: a record's frame keeps its page until the record is gone. */
 	check(f->state != FRAME_FREE && !f->writing);
+	if (f->prefetched != PREFETCHED_NOT)
+		prefetch_wasted(far, f);
 	f->page = ENGINE_NONE;
 	f->state = FRAME_FREE;
 	f->dirty = 0;
@@ -141,7 +162,7 @@ uint32_t pcache_take(struct far *far)
 		if (frame == ENGINE_NONE)
 			return ENGINE_NONE;
 		victim_drop(far, frame);
-		disown(&far->frame[frame]);
+		disown(far, &far->frame[frame]);
 		if (planted(PLANT_DOUBLE_FREE))
 			pcache_free(far, frame);
 	}
@@ -152,7 +173,7 @@ uint32_t pcache_take(struct far *far)
 
 void pcache_free(struct far *far, uint32_t frame)
 {
-	disown(&far->frame[frame]);
+	disown(far, &far->frame[frame]);
 	prepend(far, LIST_FREE, frame);
 }
 
@@ -168,18 +189,13 @@ static void mark_region(struct far *far, uint32_t page)
 	}
 }
 
-void pcache_map(struct far *far, uint32_t frame, bool write)
+static inline void map(struct far *far, uint32_t frame, uint64_t bits)
 {
 	struct frame *f = &far->frame[frame];
-	uint64_t entry = far->format.leaf | hpa(far, frame) | far->format.accessed;
+	uint64_t entry = far->format.leaf | hpa(far, frame) | bits;
 
-	if (!far->format.dirty) {
-		f->dirty |= write;
-		if (!f->dirty)
-			entry &= ~far->format.writable;
-	} else if (f->dirty) {
-		entry |= far->format.dirty;
-	}
+	if (!far->format.dirty && !f->dirty)
+		entry &= ~far->format.writable;
 	f->generation++;
 	f->epoch =
 		0; /* not present -> present: nothing is cached that would have to be forgotten */
@@ -188,6 +204,22 @@ void pcache_map(struct far *far, uint32_t frame, bool write)
 	slat_write(&far->leaf[f->page], entry);
 	mark_region(far, f->page);
 	event_record(EVENT_MAP, f->page, frame);
+}
+
+void pcache_map(struct far *far, uint32_t frame, bool write)
+{
+	struct frame *f = &far->frame[frame];
+
+	if (!far->format.dirty)
+		f->dirty |= write;
+	map(far, frame, far->format.accessed | (f->dirty ? far->format.dirty : 0));
+}
+
+/* R8's "every page with A set" is for pages that a CPU is about to use: nobody uses this one yet. */
+void pcache_map_untouched(struct far *far, uint32_t frame)
+{
+	check(far->format.accessed && !far->frame[frame].dirty);
+	map(far, frame, 0);
 }
 
 void pcache_unprotect(struct far *far, uint32_t frame)

@@ -26,6 +26,10 @@ void pcache_state(struct far *far, struct frame *f, enum page_state state);
  */
 uint32_t pcache_take(struct far *far);
 
+/* The taken frame becomes this page's: FILLING, nothing else set. */
+struct frame *pcache_give_page(
+	struct far *far, uint32_t frame, uint32_t page, enum page_state from);
+
 /* The page has left its frame (entry and counts are done): the frame becomes free. */
 void pcache_free(struct far *far, uint32_t frame);
 
@@ -34,6 +38,9 @@ void pcache_free(struct far *far, uint32_t frame);
  * only where the CPU has no dirty bit. A dirty page is mapped with D set (R8).
  */
 void pcache_map(struct far *far, uint32_t frame, bool write);
+
+/* The same for a clean page that nobody has touched yet: A stays clear. */
+void pcache_map_untouched(struct far *far, uint32_t frame);
 
 /* A write to a write-protected page: it becomes writable and dirty. */
 void pcache_unprotect(struct far *far, uint32_t frame);

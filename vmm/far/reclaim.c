@@ -9,6 +9,7 @@
  */
 #include "far/extent.h"
 #include "far/pcache.h"
+#include "far/prefetch.h"
 #include "far/reclaim.h"
 #include "far/victim.h"
 #include "lib/event.h"
@@ -72,6 +73,7 @@ static enum verdict judge(struct far *far, struct frame *f, uint64_t entry, bool
 	if (force)
 		return TAKE;
 	if (accessed(far, f, entry)) {
+		prefetch_touched(far, f);
 		age(far, f, entry);
 		return PASS;
 	}
@@ -85,6 +87,8 @@ static void unmap(struct far *far, uint32_t frame)
 
 	if (old & far->format.dirty)
 		f->dirty = 1;
+	if (old & far->format.accessed)
+		prefetch_touched(far, f);
 	/* R1: only a shootdown raised from now on lets this frame go. */
 	f->epoch = far->raised + 1;
 	if (planted(PLANT_OLD_BATCH))

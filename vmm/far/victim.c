@@ -2,6 +2,7 @@
 /* From the unmapping of a page to the end of its frame, or its way back. */
 #include "far/extent.h"
 #include "far/pcache.h"
+#include "far/prefetch.h"
 #include "far/victim.h"
 #include "far/writeback.h"
 #include "lib/event.h"
@@ -38,6 +39,7 @@ void victim_take_back(struct far *far, uint32_t frame, bool write)
 	if (f->list != LIST_NONE)
 		pcache_unlink(far, frame);
 	f->referenced = 1;
+	prefetch_touched(far, f);
 	pcache_map(far, frame, write);
 }
 

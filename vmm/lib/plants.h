@@ -16,6 +16,8 @@ enum plant {
 	PLANT_ABANDONED_READ, /* a late response lands in its old destination */
 	PLANT_OLD_BATCH, /* an older batch releases a frame mapped since (R1) */
 	PLANT_RECLAIM_RECENT, /* reclaim a page that an instruction still needs */
+	PLANT_PREFETCH_LOST, /* map a prefetched page whose READ failed (R4) */
+	PLANT_PREFETCH_RESERVE, /* prefetch takes the frames that faults live on (R5) */
 	PLANT_COUNT,
 };
 

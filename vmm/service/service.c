@@ -358,6 +358,7 @@ static void start_far(struct service *s)
 		.clock = clock_now,
 		.ranges = layout.frames_count,
 		.servers = s->config->servers,
+		.prefetch = s->config->prefetch,
 	};
 
 	check(layout.frames_count <= FAR_RANGES);
