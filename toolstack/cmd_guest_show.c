@@ -18,7 +18,8 @@ static void print_vmm(const json_t *status)
 		&reason, "uptime_ns", &uptime, "vmm_bytes", &vmm, "frames", "total", &total);
 	printf("VMM:         %s%s%s, up %lld s\n", state, *reason ? ": " : "", reason,
 		(long long)(uptime / 1000000000));
-	printf("page cache:  %lld frames of 4 KiB\n", (long long)total);
+	if (total)
+		printf("page cache:  %lld frames of 4 KiB\n", (long long)total);
 	json_array_foreach(json_object_get(status, "servers"), i, server)
 	{
 		const char *name = "", *address = "", *at = "";

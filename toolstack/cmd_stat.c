@@ -33,13 +33,32 @@ static void pause_for(uint64_t seconds)
 	nanosleep(&t, NULL);
 }
 
+/* A VMM that has stopped for good tells its state and why, and has no counters. */
+static int stopped(virDomainPtr domain, const json_t *status)
+{
+	const char *state = json_string_value(json_object_get(status, "state"));
+	const char *reason = json_string_value(json_object_get(status, "reason"));
+	bool refused = state && !strcmp(state, "refused");
+
+	if (json_object_get(status, "far"))
+		return 0;
+	return error_set(ERROR_FAILED,
+		"the VMM of guest '%s' %s: %s. %s: annex guest stop --force %s",
+		virDomainGetName(domain), refused ? "has refused to start it" : "has stopped",
+		reason ? reason : "(no reason)",
+		refused ? "Mend that and start it again" : "End the domain",
+		virDomainGetName(domain));
+}
+
 /* The VMM's clock, not ours, times the rates: the channel is slow. */
 static int sample(virDomainPtr domain, struct rates_sample *out)
 {
-	int code = manage_ask(domain, "counters", &out->counters);
+	int code = manage_ask(domain, "status", &out->status);
 
 	if (!code)
-		code = manage_ask(domain, "status", &out->status);
+		code = stopped(domain, out->status);
+	if (!code)
+		code = manage_ask(domain, "counters", &out->counters);
 	return code;
 }
 

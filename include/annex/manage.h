@@ -11,13 +11,15 @@
  * than MANAGE_REQUEST_MAX; an answer never exceeds MANAGE_ANSWER_MAX.
  *
  * Commands and their results:
- *   status     {"version":S,"uptime_ns":N,"state":"booting|running|stalled|stopped","reason":S,
+ *   status     {"version":S,"uptime_ns":N,"state":"booting|running|stalled|stopped|refused","reason":S,
  *               "cpus":N,"far":{"base":N,"pages":N,"zero":N,"remote":N,"filling":N,"resident":N,
  *               "unsettled":N,"victim_clean":N,"victim_dirty":N,"cleaning":N,"moving":N},
  *               "frames":{"total":N,"free":N,"low":N,"high":N},
  *               "extents":{"total":N,"leased":N,"lost":N},"pinned_bytes":N,"vmm_bytes":N,
  *               "servers":[{"name":S,"address":S,"state":S,"since_ns":N,"rtt_ns":N,"mtu":N,
  *               "reconnects":N}]}
+ *              A VMM that has stopped for good answers version, uptime_ns, state and reason only:
+ *              "refused" (it has not started the guest) or "stopped" (a fault of its own), and log.
  *   counters   {"far":{NAME:N,...},"fabric":{NAME:N,...},"nic":{NAME:N,...},
  *               "virt":{NAME:N,...},"service":{NAME:N,...}}
  *   histogram  {"remote":{STAGE:H,...},"zero":{STAGE:H},"victim":{STAGE:H}}; stages queue, wire,

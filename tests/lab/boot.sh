@@ -28,10 +28,11 @@ tenant = 0123456789abcdef
 domain = 01234567-89ab-cdef-0123-456789abcdef'
 line='console=ttyS0 movable_node swiotlb=force numa_balancing=disable'
 
-# What a case changes; reset before each. With grub=NAME the modules of that name's entry are loaded
+# What a case changes; reset before each. tells: what the management port must answer to `status` in the
+# end; plant: a function of the VMM that is made to fault once the pattern is there. With grub=NAME the modules of that name's entry are loaded
 # by GRUB (grub_entry), with uefi=1 under UEFI.
 defaults() {
-	grub='' uefi=''
+	grub='' uefi='' tells='' plant=''
 	machine=q35 bus=pcie.0 smp=2 memory=512 cpu=max,la57=off
 	nic=virtio-net-pci,disable-legacy=on files=(kernel config cmdline)
 	cp "$kernel" "$work/kernel"
@@ -41,7 +42,7 @@ defaults() {
 
 # boot TEXT PATTERN: the console must show the pattern.
 boot() {
-	local text=$1 pattern=$2 log=$work/console pid end=$((SECONDS + limit)) f arguments=()
+	local text=$1 pattern=$2 log=$work/console pid end=$((SECONDS + limit)) f arguments=() port=null
 	for f in "${files[@]}"; do
 		arguments+=(-fw_cfg "name=opt/org.annex/$f,file=$work/$f")
 	done
@@ -50,6 +51,7 @@ boot() {
 		return
 	fi
 	rm -f "$log"
+	[ -n "$tells" ] && port=unix:$work/port,server=on,wait=off
 	if [ -n "$grub" ]; then
 		arguments=(-cdrom "$work/grub.iso" -smbios "type=1,serial=$grub")
 	else
@@ -61,7 +63,9 @@ boot() {
 			-drive "if=pflash,format=raw,file=$work/variables" -device VGA)
 	fi
 	qemu-system-x86_64 -accel tcg,thread=multi -M $machine -cpu $cpu -smp $smp -m $memory \
-		-display none -no-reboot -nodefaults -serial "file:$log" -serial null "${arguments[@]}" \
+		-display none -no-reboot -nodefaults -serial "file:$log" \
+		-serial "$port" \
+		"${arguments[@]}" -gdb "unix:$work/gdb,server=on,wait=off" \
 		-device $nic,bus=$bus,addr=0x10,netdev=f,romfile= -netdev user,id=f,restrict=on \
 		</dev/null >"$work/qemu" 2>&1 &
 	pid=$!
@@ -73,9 +77,16 @@ boot() {
 		fi
 		sleep 0.1
 	done
+	rm -f "$work/answer"
+	[ -n "$plant" ] && plant_fault "$plant"
+	[ -n "$tells" ] && python3 "$here/vmm_port.py" ask "$work/port" status >"$work/answer" 2>&1
 	kill $pid 2>/dev/null
 	wait $pid 2>/dev/null
-	if grep -aqE "$pattern" "$log" 2>/dev/null; then
+	if [ -n "$tells" ] && ! grep -qE "$tells" "$work/answer"; then
+		failed=$((failed + 1))
+		echo "NOT OK  $text: the management port should tell \"$tells\""
+		tail -n 5 "$log" "$work/answer" 2>/dev/null
+	elif grep -aqE "$pattern" "$log" 2>/dev/null; then
 		passed=$((passed + 1))
 		echo "ok      $text"
 	else
@@ -84,6 +95,16 @@ boot() {
 		tail -n 5 "$log" "$work/qemu" 2>/dev/null
 	fi
 	defaults
+}
+
+plant_fault() { # plant_fault FUNCTION: ud2 at its start
+	local address
+	address=$(nm "$build/annex-vmm.debug" | awk -v f="$1" '$3 == f { print $1 }')
+	python3 "$here/vmm_port.py" plant "$work/gdb" "$address" 0f0b 2>>"$work/qemu"
+	for _ in $(seq 50); do
+		grep -aq 'Annex VMM: stopped' "$work/console" && break
+		sleep 0.1
+	done
 }
 
 # One image for all boots from GRUB: the machine's serial number names the entry.
@@ -138,6 +159,11 @@ boot "16 guest CPUs" 'waiting for server one .*resolving'
 smp=1
 boot "one CPU" 'cpu: one CPU, the guest.s'
 
+tells='"state":"stopped","reason":"exception 6, error 0, rip [0-9a-f]+"' plant=fabric_turn
+boot "a fault of the VMM is told" 'waiting for server one .*resolving'
+tells='"state":"booting","reason":"waiting for server one'
+boot "what the boot waits for is told" 'waiting for server one .*resolving'
+
 files=(config cmdline)
 refused "no kernel" 'fw_cfg has no file opt/org.annex/kernel'
 files=(kernel cmdline)
@@ -166,6 +192,7 @@ refused "an initrd that is too large" 'no room for the initrd of 401 MiB'
 rm -f "$work/initrd"
 
 change far 10M
+tells='"state":"refused","reason":"config line 1: far = 10M: must be'
 refused "a wrong value" 'config line 1: far = 10M: must be a multiple of 16M'
 echo 'colour = red' >>"$work/config"
 refused "an unknown key" 'config line 8: colour = red: unknown key'

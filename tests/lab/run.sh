@@ -192,6 +192,10 @@ part_refusals() {
 	virsh start greedy >/dev/null 2>&1
 	check "a full pool refuses the boot, with the numbers" \
 		lab_wait greedy 60 'boot stopped: .*256 MiB wanted, 128 MiB of the pool.s 640 MiB'
+	check "annex guest show tells why" [ "$(annex guest show greedy --json | jq -r \
+		'.vmm.state + " " + (.vmm.reason | contains("256 MiB wanted") | tostring)')" = \
+		"refused true" ]
+	check "annex stat tells why" told_by_stat greedy 'refused to start it: .*256 MiB wanted'
 	check "the refused guest's kernel never started" not_says greedy 'LAB-BEGIN|Linux version'
 	virsh destroy greedy 2>/dev/null
 	check "the first guest is not disturbed" lab_wait guest 180 'LAB hello ok'
@@ -203,6 +207,9 @@ part_refusals() {
 		lab_wait orphan 120 'boot stopped: config line [0-9]+: server memory1'
 	check "its kernel never started" not_says orphan 'LAB-BEGIN|Linux version'
 	virsh destroy orphan 2>/dev/null
+}
+told_by_stat() {
+	! annex stat "$1" >"$logs/$1.stat" 2>&1 && grep -q "$2" "$logs/$1.stat"
 }
 not_says() { ! says "$@"; }
 

@@ -258,6 +258,24 @@ static void status_before_anything_is_started(void **state)
 	json_decref(ask_result("annex/1 x histogram\n"));
 }
 
+static void a_stopped_vmm_tells_why(void **state)
+{
+	struct report_end end = {"refused", "config line 3: far = 12Q: \"x\"", 77};
+	json_t *result;
+
+	manage_init(&manage, report_end_answer, &end, port_write);
+	result = ask_result("annex/1 a status\n");
+	assert_string_equal(json_string_value(json_object_get(result, "state")), "refused");
+	assert_string_equal(json_string_value(json_object_get(result, "reason")), end.reason);
+	assert_int_equal(json_integer_value(json_object_get(result, "uptime_ns")), 77);
+	json_decref(result);
+	result = ask_result("annex/1 a log\n");
+	assert_non_null(json_object_get(result, "lines"));
+	json_decref(result);
+	assert_error("annex/1 a counters\n", "has stopped");
+	assert_error("annex/1 a status 3\n", "no argument");
+}
+
 static void counters(void **state)
 {
 	json_t *r;
@@ -449,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(status, setup),
 		cmocka_unit_test_setup(status_before_anything_is_started, setup),
+		cmocka_unit_test_setup(a_stopped_vmm_tells_why, setup),
 		cmocka_unit_test_setup(counters, setup),
 		cmocka_unit_test_setup(an_answer_that_does_not_fit_is_an_error, setup),
 		cmocka_unit_test_setup(histogram, setup),

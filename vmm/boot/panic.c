@@ -16,6 +16,7 @@
 #include "machine/stop.h"
 #include "machine/x86.h"
 #include "service/service.h"
+#include "service/stopped.h"
 #include "virt/virt.h"
 
 #define TEXT      1024u
@@ -110,12 +111,18 @@ static void print_control(void)
 		(unsigned long)read_cr2(), (unsigned long)read_cr3(), (unsigned long)read_cr4());
 }
 
-static _Noreturn void finish(void)
+/* The guest has had no turn on this CPU: its APIC is ours. */
+static bool own_apic(void)
+{
+	return !service_ready || (!layout_one_cpu() && cpu_number() == layout.cpus - 1);
+}
+
+static _Noreturn void finish(const char *reason)
 {
 	print_faults();
 	print_events();
 	print("Annex VMM: stopped\n");
-	halt();
+	stopped_run("stopped", reason, own_apic());
 }
 
 /* Return addresses by frame pointers are not kept, so the words on the stack that may be some. */
@@ -137,7 +144,7 @@ static void print_calls(const uint64_t *sp)
 
 void panic(const char *format, ...)
 {
-	char text[TEXT];
+	static char text[TEXT];
 	va_list args;
 
 	claim();
@@ -149,16 +156,19 @@ void panic(const char *format, ...)
 	print("\nAnnex VMM panic: %s\nrip %p\n", text, __builtin_return_address(0));
 	print_control();
 	print_calls(__builtin_frame_address(0));
-	finish();
+	finish(text);
 }
 
 void stop_with_frame(const struct idt_frame *f)
 {
+	static char text[64];
+
 	claim();
 	stop_others();
 	console_take_back();
-	print("\nAnnex VMM panic: exception %lu, error %lx\n", (unsigned long)f->vector,
-		(unsigned long)f->error);
+	text_format(text, sizeof(text), "exception %lu, error %lx, rip %lx",
+		(unsigned long)f->vector, (unsigned long)f->error, (unsigned long)f->rip);
+	print("\nAnnex VMM panic: %s\n", text);
 	print("rip %lx rsp %lx rflags %lx\n", (unsigned long)f->rip, (unsigned long)f->rsp,
 		(unsigned long)f->rflags);
 	print("rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx\n", (unsigned long)f->rax,
@@ -170,12 +180,12 @@ void stop_with_frame(const struct idt_frame *f)
 		(unsigned long)f->r14, (unsigned long)f->r15);
 	print_control();
 	print_calls((const uint64_t *)f->rsp);
-	finish();
+	finish(text);
 }
 
 void panic_boot(const char *format, ...)
 {
-	char text[TEXT];
+	static char text[TEXT];
 	va_list args;
 
 	claim();
@@ -185,7 +195,7 @@ void panic_boot(const char *format, ...)
 	stop_others();
 	console_take_back();
 	print("\nAnnex VMM: boot stopped: %s\n", text);
-	halt();
+	stopped_run("refused", text, own_apic());
 }
 
 void panic_guest(const char *format, ...)

@@ -179,6 +179,16 @@ void apic_calibrate(void)
 			(unsigned long)timer_hz);
 }
 
+bool apic_timer_take(void)
+{
+	if (!timer_hz)
+		return false;
+	apic_enable();
+	apic_refuse_exceptions();
+	timer_unmasked = false;
+	return true;
+}
+
 void apic_timer(uint64_t ns)
 {
 	uint64_t ticks;

@@ -47,4 +47,10 @@ void apic_calibrate(void);
  */
 void apic_timer(uint64_t ns);
 
+/*
+ * After everything has stopped: this CPU's APIC becomes the VMM's, for apic_timer() and HLT. False:
+ * it was never calibrated.
+ */
+bool apic_timer_take(void);
+
 #endif

@@ -223,6 +223,24 @@ static const char *report_log(const struct report *r, struct emit *e, const char
 	return NULL;
 }
 
+const char *report_end_answer(
+	void *context, struct emit *result, const struct manage_request *request)
+{
+	const struct report_end *end = context;
+
+	if (strcmp(request->command, "log") == 0)
+		return report_log(NULL, result, request->argument);
+	if (strcmp(request->command, "status") != 0)
+		return "the VMM has stopped; there are status and log";
+	if (*request->argument)
+		return "this command takes no argument";
+	emit_string(result, "version", ANNEX_VERSION);
+	emit_number(result, "uptime_ns", end->now);
+	emit_string(result, "state", end->state);
+	emit_string(result, "reason", end->reason);
+	return NULL;
+}
+
 const char *report_answer(void *context, struct emit *result, const struct manage_request *request)
 {
 	static const struct {

@@ -60,4 +60,15 @@ struct report {
 /* A manage_answer; context is a struct report. */
 const char *report_answer(void *context, struct emit *result, const struct manage_request *request);
 
+/* What is left to tell when the VMM has stopped for good. */
+struct report_end {
+	const char *state; /* "refused": the boot; "stopped" */
+	const char *reason;
+	uint64_t now; /* ns */
+};
+
+/* A manage_answer; context is a struct report_end. Answers status (no more than this) and log. */
+const char *report_end_answer(
+	void *context, struct emit *result, const struct manage_request *request);
+
 #endif
