@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The VMM: one freestanding ELF from the rooms below, plus the host library of the neutral rooms.
 
-VMM_ROOMS := boot machine virt virt/svm slat far fabric nic service lib
+VMM_ROOMS := boot machine virt virt/svm virt/vmx slat far fabric nic service lib
 VMM_SOURCES := $(foreach r,$(VMM_ROOMS),$(wildcard vmm/$(r)/*.c vmm/$(r)/*.S))
 VMM_OBJECTS := $(patsubst vmm/%,$(BUILD)/vmm/%.o,$(basename $(VMM_SOURCES)))
 

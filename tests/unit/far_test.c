@@ -11,24 +11,27 @@
 
 static void entries_keep_the_vendors_bits_clear(void **state)
 {
-	const uint32_t values[] = {0, 1, 0x80000000, 0xffffffff};
+	const uint32_t values[] = {0, 1, 0x7fff, 0x8000, 0x80000000, 0xffffffff};
 
 	for (unsigned s = PAGE_REMOTE; s < PAGE_RESIDENT; s++) {
-		for (unsigned i = 0; i < 4; i++) {
+		for (unsigned i = 0; i < 6; i++) {
 			uint64_t entry = page_entry(s, values[i]);
 
 			assert_int_equal(entry & PAGE_ENTRY_CLEAR, 0);
 			assert_int_equal(page_entry_state(entry), s);
 			assert_int_equal(page_entry_value(entry), values[i]);
 			assert_true(page_entry_valid(entry));
+			/* L1TF: what a CPU of 44 address bits takes for the address */
+			assert_true((entry & 0xffffffff000ull) >= 0xffff8000000ull);
 		}
 	}
 	assert_int_equal(page_entry(PAGE_ZERO, 0), 0);
 	assert_true(page_entry_valid(0));
 	assert_false(page_entry_valid(page_entry(PAGE_RESIDENT, 1)));
 	assert_false(page_entry_valid(page_entry(PAGE_REMOTE, 1) | 1));
-	assert_false(page_entry_valid(page_entry(PAGE_REMOTE, 1) | 1ull << 60));
-	assert_false(page_entry_valid(1ull << PAGE_ENTRY_VALUE_SHIFT));
+	assert_false(page_entry_valid(page_entry(PAGE_REMOTE, 1) | 1ull << 10));
+	assert_false(page_entry_valid(page_entry(PAGE_REMOTE, 1) & ~(1ull << 40)));
+	assert_false(page_entry_valid(1ull << PAGE_ENTRY_LOW_SHIFT));
 }
 
 static const char *refusal(void (*change)(struct far_config *c))

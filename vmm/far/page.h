@@ -4,9 +4,13 @@
  * and 10 stay clear: on EPT they are R, W, X and user-execute (SDM vol. 3C 29.3.2), on NPT bit 0 is
  * Present (APM vol. 2 5.4.1). So neither vendor's walker takes such an entry for a mapping.
  *
- *   bits 3-6    state, 0 = ZERO: a cleared table is a window full of ZERO pages
- *   bits 16-47  REMOTE: CRC32C of the content; FILLING, UNSETTLED, VICTIM: number of the frame
- *   all others  0
+ *   bits 3-6           state, 0 = ZERO: a cleared table is a window full of ZERO pages
+ *   bits 12-26, 47-63  REMOTE: CRC32C of the content; FILLING, UNSETTLED, VICTIM: number of the frame
+ *   bits 27-46         1, but in ZERO
+ *   all others         0
+ *
+ * CPUs with L1TF read their first-level cache by the address in a not-present entry: it lies above all
+ * RAM (of 44 or 46 bits, which is all that such CPUs compare), a ZERO page's in the guest's own page 0.
  *
  * A present entry is the vendor's (slat/format.h); RESIDENT and CLEANING are told apart by the frame.
  */
@@ -33,15 +37,22 @@ enum page_state {
 };
 
 #define PAGE_ENTRY_STATE_SHIFT 3u
-#define PAGE_ENTRY_VALUE_SHIFT 16u
+#define PAGE_ENTRY_LOW_SHIFT   12u
+#define PAGE_ENTRY_LOW_BITS    15u
+#define PAGE_ENTRY_LOW_MASK    ((1ull << PAGE_ENTRY_LOW_BITS) - 1)
+#define PAGE_ENTRY_HIGH_SHIFT  47u
 #define PAGE_ENTRY_STATE_MASK  (0xfull << PAGE_ENTRY_STATE_SHIFT)
-#define PAGE_ENTRY_VALUE_MASK  (0xffffffffull << PAGE_ENTRY_VALUE_SHIFT)
-#define PAGE_ENTRY_CLEAR       0x407ull /* bits 0-2 and 10 */
+#define PAGE_ENTRY_ABOVE_RAM   (0xfffffull << 27)
+#define PAGE_ENTRY_CLEAR       0xf87ull /* bits 0-2 and 7-11 */
 
 static inline uint64_t page_entry(enum page_state state, uint32_t value)
 {
-	return (uint64_t)state << PAGE_ENTRY_STATE_SHIFT | (uint64_t)value
-								   << PAGE_ENTRY_VALUE_SHIFT;
+	uint64_t low = value & PAGE_ENTRY_LOW_MASK, high = value >> PAGE_ENTRY_LOW_BITS;
+
+	if (state == PAGE_ZERO)
+		return 0;
+	return (uint64_t)state << PAGE_ENTRY_STATE_SHIFT | low << PAGE_ENTRY_LOW_SHIFT |
+	       high << PAGE_ENTRY_HIGH_SHIFT | PAGE_ENTRY_ABOVE_RAM;
 }
 
 static inline enum page_state page_entry_state(uint64_t entry)
@@ -51,7 +62,8 @@ static inline enum page_state page_entry_state(uint64_t entry)
 
 static inline uint32_t page_entry_value(uint64_t entry)
 {
-	return (uint32_t)(entry >> PAGE_ENTRY_VALUE_SHIFT);
+	return (uint32_t)(entry >> PAGE_ENTRY_HIGH_SHIFT << PAGE_ENTRY_LOW_BITS |
+			  (entry >> PAGE_ENTRY_LOW_SHIFT & PAGE_ENTRY_LOW_MASK));
 }
 
 /* A not-present entry that page_entry() could have made. */
@@ -59,9 +71,10 @@ static inline bool page_entry_valid(uint64_t entry)
 {
 	enum page_state state = page_entry_state(entry);
 
-	if (entry & ~(PAGE_ENTRY_STATE_MASK | PAGE_ENTRY_VALUE_MASK))
-		return false;
-	return state == PAGE_ZERO ? entry == 0 : state < PAGE_RESIDENT;
+	if (state == PAGE_ZERO)
+		return entry == 0;
+	return !(entry & PAGE_ENTRY_CLEAR) && state < PAGE_RESIDENT &&
+	       (entry & PAGE_ENTRY_ABOVE_RAM) == PAGE_ENTRY_ABOVE_RAM;
 }
 
 static inline const char *page_state_name(enum page_state state)

@@ -89,6 +89,11 @@ bool apic_counters_nmi(void)
 	return (apic_read(REG_LVT_COUNTERS) & (LVT_MASKED | LVT_MODE)) == LVT_NMI;
 }
 
+bool apic_counters_masked(void)
+{
+	return apic_read(REG_LVT_COUNTERS) & LVT_MASKED;
+}
+
 void apic_eoi(void)
 {
 	apic_write(REG_EOI, 0);

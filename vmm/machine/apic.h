@@ -24,6 +24,9 @@ void apic_refuse_exceptions(void);
 /* This CPU's performance counters interrupt by NMI (LVTPC is on and in that mode). */
 bool apic_counters_nmi(void);
 
+/* That entry is masked (Intel's APICs do so when they send it: SDM vol. 3A 11.5.1). */
+bool apic_counters_masked(void);
+
 /*
  * An interrupt waits here that an open IF would let in (SDM vol. 3A 11.8.3.1: its class is above the
  * processor priority's). Nothing is acknowledged. An 8259's interrupts do not show.

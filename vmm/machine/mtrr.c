@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdbool.h>
 #include "machine/mtrr.h"
 #include "machine/x86.h"
 
@@ -9,6 +8,10 @@
 #define CAP_VARIABLE     0xffu
 #define CAP_FIXED        0x100u
 #define TYPE_ENABLED     0x800ull
+#define TYPE_FIXED       0x400ull
+#define MASK_VALID       0x800ull
+#define ADDRESS          0xfffffffff000ull
+#define FIXED_END        0x100000ull
 #define VARIABLE_MAX     16u
 #define CPUID_MTRR       (1u << 12)
 #define CR0_CACHE_OFF    (1ull << 30)
@@ -68,4 +71,57 @@ void mtrr_load(void)
 	wrmsr(MSR_DEFAULT_TYPE, saved.type);
 	__asm__ volatile("mov %%cr3, %%rax; mov %%rax, %%cr3; wbinvd" ::: "rax", "memory");
 	write_cr0(cr0);
+}
+
+/* 64 KiB, 16 KiB and 4 KiB a type, eight types a register (SDM vol. 3A 12.11.2.2). */
+static uint8_t fixed_type(uint64_t at)
+{
+	unsigned n = at < 0x80000   ? (unsigned)(at >> 16)
+		     : at < 0xc0000 ? 8 + (unsigned)((at - 0x80000) >> 14)
+				    : 24 + (unsigned)((at - 0xc0000) >> 12);
+
+	return saved.fixed[n / 8] >> n % 8 * 8 & 0xff;
+}
+
+/* Where several speak: UC wins, then WT over WB; anything else is undefined, so UC (12.11.4.1). */
+static uint8_t both(uint8_t a, uint8_t b)
+{
+	if (a == b)
+		return a;
+	if ((a == MTRR_WT && b == MTRR_WB) || (a == MTRR_WB && b == MTRR_WT))
+		return MTRR_WT;
+	return MTRR_UC;
+}
+
+static bool variable_type(uint64_t start, uint64_t bytes, uint8_t *type)
+{
+	bool found = false;
+
+	for (unsigned i = 0; i < saved.variables; i++) {
+		uint64_t base = saved.variable[2 * i], mask = saved.variable[2 * i + 1];
+		uint64_t inside = mask & ADDRESS & (bytes - 1), above = mask & ADDRESS & ~inside;
+		uint8_t own = base & 0xff;
+
+		if (!(mask & MASK_VALID) || ((base ^ start) & above))
+			continue;
+		if (inside)
+			return false;
+		*type = found ? both(*type, own) : own;
+		found = true;
+	}
+	if (!found)
+		*type = saved.type & 0xff;
+	return true;
+}
+
+bool mtrr_type(uint64_t start, uint64_t bytes, uint8_t *type)
+{
+	*type = MTRR_UC;
+	if (!saved.there || !(saved.type & TYPE_ENABLED))
+		return true;
+	if (start < FIXED_END && saved.has_fixed && saved.type & TYPE_FIXED) {
+		*type = fixed_type(start);
+		return bytes <= 4096;
+	}
+	return variable_type(start, bytes, type);
 }

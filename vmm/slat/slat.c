@@ -55,34 +55,50 @@ static uint64_t *reach(struct slat *s, uint64_t gpa, unsigned level)
 	return &table[slot(gpa, level)];
 }
 
-static unsigned level_for(const struct slat *s, uint64_t start, uint64_t end)
+/* The leaf's bits for hpa, as its memory type is; false: it has several. */
+static bool leaf_bits(const struct slat *s, uint64_t hpa, unsigned level, uint64_t *bits)
+{
+	uint64_t type = 0;
+
+	*bits = s->tables->format->leaf | s->tables->format->accessed;
+	if (!s->tables->type)
+		return true;
+	if (!s->tables->type(hpa, span(level), &type))
+		return false;
+	*bits = (*bits & ~s->tables->type_mask) | type;
+	return true;
+}
+
+static unsigned level_for(const struct slat *s, uint64_t start, uint64_t end, uint64_t *bits)
 {
 	for (unsigned level = s->giant ? 2 : 1; level > 0; level--) {
-		if (!(start & (span(level) - 1)) && end - start >= span(level) && start >= SLAT_2M)
+		if (!(start & (span(level) - 1)) && end - start >= span(level) &&
+			start >= SLAT_2M && leaf_bits(s, start, level, bits))
 			return level;
 	}
+	check(leaf_bits(s, start, 0, bits));
 	return 0;
 }
 
 void slat_map(struct slat *s, uint64_t start, uint64_t end)
 {
-	const struct slat_format *f = s->tables->format;
-	uint64_t bits = f->leaf | f->accessed | f->dirty;
-
 	check(!((start | end) & (SLAT_PAGE - 1)));
 	while (start < end) {
-		unsigned level = level_for(s, start, end);
+		uint64_t bits;
+		unsigned level = level_for(s, start, end, &bits);
 
-		*reach(s, start, level) = start | bits | (level ? s->tables->large : 0);
+		bits |= s->tables->format->dirty | (level ? s->tables->large : 0);
+		*reach(s, start, level) = start | bits;
 		start += span(level);
 	}
 }
 
 void slat_map_same(struct slat *s, uint64_t start, uint64_t end, uint64_t hpa)
 {
-	const struct slat_format *f = s->tables->format;
-	uint64_t bits = (f->leaf & ~f->writable) | f->accessed;
+	uint64_t bits;
 
+	check(leaf_bits(s, hpa, 0, &bits));
+	bits &= ~s->tables->format->writable;
 	for (; start < end; start += SLAT_PAGE)
 		*reach(s, start, 0) = hpa | bits;
 }
@@ -114,22 +130,31 @@ void slat_map_window(struct slat *s, uint64_t base, uint32_t pages, struct slat_
 	};
 }
 
-uint64_t slat_translate(const struct slat *s, uint64_t gpa)
+uint64_t slat_entry(const struct slat *s, uint64_t gpa, unsigned *level)
 {
 	const uint64_t *table = s->root;
 
-	if (gpa >= SLAT_LIMIT)
-		return SLAT_NONE;
-	for (unsigned l = 3;; l--) {
-		uint64_t entry = __atomic_load_n(&table[slot(gpa, l)], __ATOMIC_RELAXED);
+	for (*level = 3;; --*level) {
+		uint64_t entry = __atomic_load_n(&table[slot(gpa, *level)], __ATOMIC_RELAXED);
 
-		if (!slat_present(s->tables->format, entry))
-			return SLAT_NONE;
-		if (l == 0 || large(s, entry))
-			return (slat_address(s->tables->format, entry) & ~(span(l) - 1)) |
-			       (gpa & (span(l) - 1));
+		if (!slat_present(s->tables->format, entry) || *level == 0 || large(s, entry))
+			return entry;
 		table = table_of(s, entry);
 	}
+}
+
+uint64_t slat_translate(const struct slat *s, uint64_t gpa)
+{
+	uint64_t entry, offset;
+	unsigned level;
+
+	if (gpa >= SLAT_LIMIT)
+		return SLAT_NONE;
+	entry = slat_entry(s, gpa, &level);
+	if (!slat_present(s->tables->format, entry))
+		return SLAT_NONE;
+	offset = span(level) - 1;
+	return (slat_address(s->tables->format, entry) & ~offset) | (gpa & offset);
 }
 
 void slat_detour_init(struct slat_detour *d)

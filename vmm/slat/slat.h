@@ -22,6 +22,12 @@ struct slat_tables {
 	const struct slat_format *format;
 	uint64_t table; /* of an entry that points at a table, or-ed to its address; A clear */
 	uint64_t large; /* added to a leaf of 2 MiB or 1 GiB */
+	/*
+	 * Bits that name the memory type, and those bits for start..start+bytes (aligned, a power of
+	 * two); false: it has several types. NULL: the CPU asks its MTRRs itself.
+	 */
+	uint64_t type_mask;
+	bool (*type)(uint64_t start, uint64_t bytes, uint64_t *bits);
 };
 
 struct slat {
@@ -47,6 +53,9 @@ void slat_map_same(struct slat *s, uint64_t start, uint64_t end, uint64_t hpa);
  * entries lie as struct slat_window says.
  */
 void slat_map_window(struct slat *s, uint64_t base, uint32_t pages, struct slat_window *window);
+
+/* The last entry on the way to gpa, and its level. For reports. */
+uint64_t slat_entry(const struct slat *s, uint64_t gpa, unsigned *level);
 
 /* Host-physical address of a guest-physical one, or SLAT_NONE. Any CPU. */
 uint64_t slat_translate(const struct slat *s, uint64_t gpa);

@@ -10,12 +10,13 @@
 #define BASE_X2   (1u << 10)
 #define BASE_MASK 0x000ffffffffff000ull
 
-#define REG_EOI  0x0b0u
-#define REG_LDR  0x0d0u
-#define REG_DFR  0x0e0u
-#define REG_ICR  0x300u
-#define REG_ICR2 0x310u
-#define REG_SELF 0x3f0u /* x2APIC only */
+#define REG_EOI      0x0b0u
+#define REG_LDR      0x0d0u
+#define REG_DFR      0x0e0u
+#define REG_ICR      0x300u
+#define REG_ICR2     0x310u
+#define REG_COUNTERS 0x340u
+#define REG_SELF     0x3f0u /* x2APIC only */
 
 #define MSR_X2_ICR 0x830u
 
@@ -23,6 +24,10 @@
 #define ICR_ASSERT    (1u << 14)
 #define ICR_LEVEL     (1u << 15)
 #define ICR_SHORTHAND (3u << 18)
+
+#define LVT_MASKED (1u << 16)
+#define LVT_MODE   (7u << 8)
+#define LVT_NMI    (4u << 8)
 
 enum delivery {
 	DELIVER_FIXED,
@@ -166,6 +171,13 @@ void apic_trap_write(struct vcpu *v, uint64_t gpa, const uint8_t *page)
 	if (offset == REG_DFR)
 		v->apic_dfr = value;
 	*reg(offset) = value;
+	if (offset == REG_COUNTERS)
+		apic_trap_counters(v, value);
+}
+
+void apic_trap_counters(struct vcpu *v, uint32_t value)
+{
+	v->counters_open = (value & (LVT_MASKED | LVT_MODE)) == LVT_NMI;
 }
 
 void apic_trap_write_x2(struct vcpu *v, uint64_t value)

@@ -30,4 +30,7 @@ void apic_trap_write(struct vcpu *v, uint64_t gpa, const uint8_t *page);
 /* A write of the x2APIC's command register. */
 void apic_trap_write_x2(struct vcpu *v, uint64_t value);
 
+/* The guest has written the performance counters' local vector table entry. */
+void apic_trap_counters(struct vcpu *v, uint32_t value);
+
 #endif

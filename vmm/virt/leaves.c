@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* AMD APM vol. 3 appendix E. */
+/* AMD APM vol. 3 appendix E; SDM vol. 2A, CPUID. */
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/leaves.h"
@@ -10,6 +10,7 @@
 #define LEAF1_X2APIC  (1u << 21)
 #define LEAF1_OSXSAVE (1u << 27)
 #define LEAF7_OSPKE   (1u << 4)
+#define LEAF7_TRACE   (1u << 25)
 #define EXT1_SVM      (1u << 2)
 #define EXT1_SKINIT   (1u << 12)
 #define EXT8_INVLPGB  (1u << 3) /* its ASIDs would be the VMM's */
@@ -35,13 +36,16 @@ void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 		r.ecx = mirror(r.ecx, LEAF1_OSXSAVE, cr4 & CR4_OSXSAVE);
 		break;
 	case 7:
-		if (sub == 0)
+		if (sub == 0) {
 			r.ecx = mirror(r.ecx, LEAF7_OSPKE, cr4 & CR4_PKE);
+			r.ebx &= ~LEAF7_TRACE;
+		}
 		break;
 	case 0x80000001:
 		r.ecx &= ~(EXT1_SVM | EXT1_SKINIT);
 		break;
 	case 5: /* MONITOR */
+	case 0x14: /* processor trace, which writes to physical addresses */
 	case 0x8000000a: /* SVM */
 	case 0x8000001f: /* memory encryption: its bit of an address would be the SLAT's */
 		r = (struct cpuid){0};

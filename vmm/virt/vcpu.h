@@ -51,6 +51,7 @@ struct vcpu {
 	/* What the guest's APIC is addressed by (logical mode), as far as its writes were seen. */
 	uint32_t apic_ldr;
 	uint32_t apic_dfr;
+	bool counters_open; /* it has set its counters' entry to send NMIs */
 
 	/* Sleep: the VMM wakes this CPU when *word is no longer value. */
 	const _Atomic uint32_t *word;

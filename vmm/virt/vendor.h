@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What one CPU vendor's virtualisation has to offer: the only road from virt/'s neutral code to
- * virt/svm. Unless it says otherwise a function runs on the vCPU's own CPU.
+ * virt/svm and virt/vmx. Unless it says otherwise a function runs on the vCPU's own CPU.
  */
 #ifndef ANNEX_VENDOR_H
 #define ANNEX_VENDOR_H
@@ -27,8 +27,10 @@ struct virt_vendor {
 	const char *name;
 	const struct slat_tables *tables;
 
-	/* Name of the CPU feature that is missing, or NULL. Boot CPU. */
+	/* Name of the CPU feature that is missing, or NULL. Boot CPU, first of all. */
 	const char *(*missing)(void);
+	/* The tables may have leaves of 1 GiB. */
+	bool (*giant)(void);
 	/* Builds what all CPUs share; after the hidden table is complete. Boot CPU. */
 	void (*prepare)(void);
 	/* Switches virtualisation on; any CPU. */
@@ -39,11 +41,17 @@ struct virt_vendor {
 	void (*begin)(struct vcpu *v, const struct virt_entry *entry);
 	void (*startup)(struct vcpu *v, uint8_t page);
 
-	/* From virt_run_*() on: no NMI is taken except in run, sleep and open. */
+	/*
+	 * From virt_run_*() on. SVM: no NMI is taken except in run, sleep and open. VMX: they are taken
+	 * at any time, and one that virt_sort_nmis() has not seen yet ends run and sleep at once.
+	 */
 	void (*close)(void);
 	/* Lets in what came meanwhile. */
 	void (*open)(void);
-	/* Runs the guest until its next exit; flush: forget all its translations first. */
+	/*
+	 * Runs the guest until its next exit, or not at all when an NMI comes first; flush: forget all
+	 * its translations before, even then.
+	 */
 	void (*run)(struct vcpu *v, bool flush);
 	/* Deals with that exit. */
 	void (*handle)(struct vcpu *v);
@@ -58,8 +66,8 @@ struct virt_vendor {
 	void (*step)(struct vcpu *v, bool on);
 	void (*paging)(const struct vcpu *v, struct virt_paging *paging);
 
-	/* A performance counter of this CPU has overflowed, interrupts for it and was not set anew. */
-	bool (*overflowed)(void);
+	/* The guest's performance counters have sent an NMI that it has not had. */
+	bool (*overflowed)(struct vcpu *v);
 
 	/* Name of an exit the guest may cause and its count on one vCPU; false past the end. */
 	bool (*counter)(const struct vcpu *v, unsigned index, const char **name, uint64_t *value);
@@ -68,6 +76,7 @@ struct virt_vendor {
 };
 
 extern const struct virt_vendor svm_vendor;
+extern const struct virt_vendor vmx_vendor;
 
 /* The one in use, and the shared SLAT. */
 extern const struct virt_vendor *virt_vendor;

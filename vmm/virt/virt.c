@@ -18,6 +18,10 @@
 
 #define SPIN_NS 10000ull
 
+#define CPUID_VMX           (1u << 5) /* leaf 1, ECX */
+#define CPUID_SVM           (1u << 2) /* leaf 0x80000001, ECX */
+#define CPUID_GENUINE_INTEL 0x756e6547u /* "Genu" */
+
 struct shootdown virt_shootdown;
 struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
 const struct virt_vendor *virt_vendor;
@@ -32,14 +36,28 @@ unsigned virt_cpus(void)
 	return layout_guest_cpus();
 }
 
+/* Where neither is there, the maker's own is what is missing. */
+static const struct virt_vendor *choose(void)
+{
+	struct cpuid maker = cpuid(0, 0);
+
+	if (cpuid(1, 0).ecx & CPUID_VMX)
+		return &vmx_vendor;
+	if (cpuid(0x80000001, 0).ecx & CPUID_SVM)
+		return &svm_vendor;
+	return maker.ebx == CPUID_GENUINE_INTEL ? &vmx_vendor : &svm_vendor;
+}
+
 void virt_init(void)
 {
-	const char *missing = svm_vendor.missing();
+	const struct virt_vendor *vendor = choose();
+	const char *missing = vendor->missing();
 
 	if (missing)
 		panic_boot("this CPU lacks %s, which Annex needs", missing);
-	virt_vendor = &svm_vendor;
-	log_info("virt: %s", virt_vendor->name);
+	virt_vendor = vendor;
+	log_info("virt: %s%s", vendor->name,
+		vendor->tables->format->accessed ? "" : ", without accessed and dirty bits");
 }
 
 static void shootdown_kick(void *context, unsigned cpu)
@@ -52,11 +70,10 @@ static void shootdown_kick(void *context, unsigned cpu)
 const struct slat_window *virt_build_slat(void)
 {
 	uint8_t *ones = memory_take(SLAT_PAGE, SLAT_PAGE, "absent page");
-	bool giant = cpuid(0x80000001, 0).edx >> 26 & 1;
 
 	memset(ones, 0xff, SLAT_PAGE);
 	check(virt_cpus() <= SHOOTDOWN_CPUS);
-	slat_init(&virt_slat, virt_vendor->tables, giant);
+	slat_init(&virt_slat, virt_vendor->tables, virt_vendor->giant());
 	slat_build(&virt_slat, (uintptr_t)ones, apic_trap_page(), &window);
 	virt_vendor->prepare();
 	for (unsigned i = 0; i < virt_cpus(); i++) {
@@ -103,11 +120,14 @@ void virt_host_nmi(void)
 
 void virt_sort_nmis(struct vcpu *v)
 {
-	/* A kick may have swallowed the NMI of the guest's counters: they are asked themselves. */
-	if (atomic_exchange(&v->nmi_arrived, 0) &&
-		(!kick_answer(&v->kick) || (apic_counters_nmi() && virt_vendor->overflowed()))) {
-		v->nmi_pending = true;
-		event_record(EVENT_NMI, v->cpu, v->rip);
+	if (atomic_exchange(&v->nmi_arrived, 0)) {
+		bool kick = kick_answer(&v->kick);
+
+		/* One may have swallowed the NMI of the guest's counters: they are asked themselves. */
+		if (virt_vendor->overflowed(v) || !kick) {
+			v->nmi_pending = true;
+			event_record(EVENT_NMI, v->cpu, v->rip);
+		}
 	}
 	if (atomic_exchange(&v->nmi_asked, 0))
 		v->nmi_pending = true;
@@ -177,10 +197,12 @@ void virt_stop(void)
 }
 
 /* Out of the guest for good: nothing wakes it but NMIs, and after those it halts again. */
-static _Noreturn void stop_here(void)
+static _Noreturn void stop_here(struct vcpu *v)
 {
-	for (;;)
+	for (;;) {
 		virt_vendor->sleep(&stopping, 1);
+		virt_sort_nmis(v);
+	}
 }
 
 /* The guest's CPU got INIT: it starts again where SIPI says. */
@@ -214,7 +236,7 @@ static bool run_once(struct vcpu *v)
 		shootdown_leave(&virt_shootdown, v->cpu);
 		return false;
 	}
-	/* Nothing but the entry itself lies between this and the flush: NMIs are held off. */
+	/* Run flushes before anything else; an NMI from here on prevents or ends the stay. */
 	if (flush)
 		shootdown_flushed(&virt_shootdown, v->cpu, epoch);
 	virt_vendor->run(v, flush || v->flush);
@@ -227,7 +249,7 @@ static _Noreturn void turn(struct vcpu *v)
 {
 	for (;;) {
 		if (atomic_load(&stopping))
-			stop_here();
+			stop_here(v);
 		if (atomic_load(&v->init_asked))
 			wait_for_start(v);
 		else if (atomic_load(&held))

@@ -4,6 +4,7 @@
  * asked whether one has overflowed. A counter that is to interrupt is set to minus its period, so its
  * top bit is clear from the overflow on until the guest's handler sets it anew.
  */
+#include "machine/apic.h"
 #include "machine/x86.h"
 #include "virt/svm/svm.h"
 
@@ -16,10 +17,13 @@
 #define SELECT_BOTH      (SELECT_INTERRUPT | SELECT_ENABLE)
 #define COUNTER_TOP      (1ull << 47)
 
-bool svm_counters_overflowed(void)
+bool svm_counters_overflowed(struct vcpu *v)
 {
 	bool extended = svm_features.counters_extended;
 
+	(void)v;
+	if (!apic_counters_nmi())
+		return false;
 	for (unsigned i = 0; i < (extended ? 6 : 4); i++) {
 		uint32_t select = extended ? MSR_EXTENDED_SELECT + 2 * i : MSR_SELECT + i;
 		uint32_t counter = extended ? select + 1 : MSR_COUNTER + i;

@@ -5,7 +5,6 @@
  */
 #include <stddef.h>
 #include "lib/event.h"
-#include "lib/log.h"
 #include "lib/panic.h"
 #include "machine/hidden.h"
 #include "machine/x86.h"
@@ -13,6 +12,7 @@
 #include "virt/insn.h"
 #include "virt/leaves.h"
 #include "virt/ports.h"
+#include "virt/reset.h"
 #include "virt/step.h"
 #include "virt/svm/svm.h"
 
@@ -30,10 +30,6 @@
 #define IO_STRING 4u
 
 #define NPF_WRITE 2u
-
-#define RESET_CONTROL  0xcf9
-#define KEYBOARD       0x64
-#define KEYBOARD_RESET 0xfe
 
 static void exit_exception(struct vcpu *v)
 {
@@ -125,12 +121,7 @@ static void exit_invd(struct vcpu *v)
 /* The guest's triple fault resets a machine. */
 static void exit_shutdown(struct vcpu *v)
 {
-	log_warning("virt: CPU %u: triple fault at 0x%lx: the machine is reset", v->cpu, v->rip);
-	out8(RESET_CONTROL, 2);
-	out8(RESET_CONTROL, 6);
-	out8(KEYBOARD, KEYBOARD_RESET);
-	for (;;)
-		__asm__ volatile("hlt");
+	reset_machine(v, "triple fault");
 }
 
 /* Rows of exits that were never asked for, and of codes that no CPU has: the VMM is wrong. */

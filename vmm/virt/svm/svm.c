@@ -70,6 +70,11 @@ static const char *missing(void)
 	return NULL;
 }
 
+static bool giant(void)
+{
+	return cpuid(0x80000001, 0).edx >> 26 & 1;
+}
+
 static void port_close(unsigned first, unsigned last)
 {
 	for (unsigned p = first; p <= last && p < 0x10000; p++)
@@ -320,6 +325,7 @@ const struct virt_vendor svm_vendor = {
 	.name = "AMD SVM with nested paging",
 	.tables = &npt_tables,
 	.missing = missing,
+	.giant = giant,
 	.prepare = prepare,
 	.cpu_init = cpu_init_svm,
 	.make = make,

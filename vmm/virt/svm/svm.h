@@ -76,7 +76,7 @@ void svm_msr_prepare(uint8_t *map);
 void svm_msr(struct vcpu *v);
 
 /* counters.c */
-bool svm_counters_overflowed(void);
+bool svm_counters_overflowed(struct vcpu *v);
 
 /* entry.S */
 void svm_enter(uint64_t vmcb, uint64_t *gpr);
