@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&cmd_guest_start,
 	&cmd_guest_stop,
 	&cmd_guest_undefine,
+	&cmd_host_install_boot,
 	&cmd_stat,
 	&cmd_log,
 	&cmd_doctor,
@@ -72,12 +73,17 @@ static void rotate(int argc, char **argv, int options, int words)
 
 static int unknown(int argc, char **argv)
 {
-	if (argc > 1 && (!strcmp(argv[0], "guest") || !strcmp(argv[0], "server")))
-		return error_set(ERROR_USAGE, "unknown command %s %s. annex --help lists them",
-			argv[0], argv[1]);
-	if (argc == 1 && (!strcmp(argv[0], "guest") || !strcmp(argv[0], "server")))
+	static const char *const groups[] = {"guest", "server", "host"};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		if (argc < 1 || strcmp(argv[0], groups[i]))
+			continue;
+		if (argc > 1)
+			return error_set(ERROR_USAGE,
+				"unknown command %s %s. annex --help lists them", argv[0], argv[1]);
 		return error_set(ERROR_USAGE,
 			"annex %s needs a second word. annex --help lists them", argv[0]);
+	}
 	return error_set(ERROR_USAGE, "unknown command %s. annex --help lists them", argv[0]);
 }
 

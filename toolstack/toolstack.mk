@@ -18,12 +18,19 @@ $(BUILD)/toolstack/%.o: toolstack/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(TOOL_CFLAGS) -MMD -c -o $@ $<
 
-$(BUILD)/annex: $(TOOL_OBJECTS)
+# The VMM's own reader of its configuration, so that both refuse the same.
+TOOL_VMM := $(patsubst %,$(BUILD)/toolstack/%.o,vmm/boot/config vmm/machine/pci_parse vmm/lib/text)
+
+$(TOOL_VMM): $(BUILD)/toolstack/%.o: %.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $(TOOL_OBJECTS) $(TOOL_LIBS)
+	$(Q)$(CC) $(CFLAGS_HOST) -Ivmm -MMD -c -o $@ $<
+
+$(BUILD)/annex: $(TOOL_OBJECTS) $(TOOL_VMM)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $(TOOL_OBJECTS) $(TOOL_VMM) $(TOOL_LIBS)
 
 $(BUILD)/annex-appliance-init: $(APPLIANCE_SOURCES)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) -static -MMD -o $@ $(APPLIANCE_SOURCES)
 
--include $(TOOL_OBJECTS:.o=.d) $(BUILD)/annex-appliance-init.d
+-include $(TOOL_OBJECTS:.o=.d) $(TOOL_VMM:.o=.d) $(BUILD)/annex-appliance-init.d

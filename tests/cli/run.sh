@@ -11,6 +11,7 @@ lv=$work/lv
 export ANNEX_STATE=$work/state
 passed=0 failed=0 skipped=0
 . "$here/ssh.sh"
+. "$here/host.sh"
 
 finish() {
 	[ -n "${lv_up:-}" ] && "$top/tests/lab/libvirt.sh" down "$lv"
@@ -108,6 +109,7 @@ refused() {
 
 commands=("server provision" "server add" "server list" "server show" "server remove" "server forget"
 	"guest define" "guest list" "guest show" "guest start" "guest stop" "guest undefine"
+	"host install-boot"
 	stat log doctor version)
 
 usage() {
@@ -396,7 +398,7 @@ manual() {
 	warnings=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
 	[ -z "$warnings" ] && pass "the man page is clean" || fail "the man page is clean" "$warnings"
 	for c in "${commands[@]}"; do
-		grep -qF ".SS \"annex $c" "$page" || fail "the man page has $c"
+		grep -qF ".SS \"annex ${c//-/\\-}" "$page" || fail "the man page has $c"
 		# shellcheck disable=SC2086
 		for o in $("$build/annex" $c --help | grep -o '^  --[a-z-]*'); do
 			grep -qF -- "${o//-/\\-}" "$page" || fail "the man page has $o of $c"
@@ -421,6 +423,9 @@ define_errors
 define
 silence
 away
+host_errors
+host_install
+host_here
 manual
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
