@@ -8,7 +8,7 @@
 #include "far/pcache.h"
 #include "tests/unit/far_fixture.h"
 
-#define OUT 40u /* pages 0 to OUT - 1 are REMOTE, each with its number plus 1 in it */
+#define OUT 64u /* pages 0 to OUT - 1 are REMOTE, each with its number plus 1 in it */
 
 static const struct far_counters *counters(void)
 {
@@ -255,6 +255,46 @@ static void what_is_wasted_makes_windows_short(void **state)
 	assert_true(fixture.far->prefetch_limit < 32);
 }
 
+/* Reads pages 0 to OUT - 1, most of them without a fault. */
+static void scan(void)
+{
+	for (uint32_t page = 0; page < OUT; page++) {
+		if (!slat_present(fixture.window.format, entry(page)))
+			fill(0, page);
+		while (fixture_answer_reads(SESSION_OK) > 0)
+			far_serve(fixture.far, fixture.now);
+		assert_int_equal(fixture_peek(page), page + 1);
+		rest();
+	}
+}
+
+static bool passed(uint32_t page)
+{
+	return fixture_state(page) == PAGE_RESIDENT &&
+	       fixture.far->frame[pcache_mapped(fixture.far, entry(page))].list == LIST_PASSED;
+}
+
+static void what_a_scan_has_read_goes_first(void **state)
+{
+	uint32_t kept = 0, gone = 0;
+
+	make_remote();
+	scan();
+	while (kept < OUT && !passed(kept))
+		kept++;
+	assert_true(kept < OUT);
+	fixture_poke(kept, kept + 1);
+	for (uint32_t page = 2000;
+		fixture.far->list[LIST_PASSED].head != ENGINE_NONE && page < 2200; page += 2) {
+		fixture_press(0, page, 1);
+		rest();
+	}
+	assert_int_equal(fixture_state(kept), PAGE_RESIDENT);
+	for (uint32_t page = 32; page < OUT; page++)
+		gone += fixture_state(page) != PAGE_RESIDENT;
+	assert_true(gone > 8);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -271,6 +311,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(without_a_bits_pages_are_kept_as_victims,
 			fixture_setup_plain, fixture_teardown),
 		test(what_is_wasted_makes_windows_short),
+		test(what_a_scan_has_read_goes_first),
 	};
 
 	return cmocka_run_group_tests_name("prefetch", tests, NULL, NULL);

@@ -27,6 +27,7 @@ enum list_id {
 	LIST_CLEAN, /* clean victims, oldest first */
 	LIST_UNSETTLED, /* unmapped, shootdown not settled; ascending by epoch */
 	LIST_CLEANING, /* write-protected, shootdown not settled; ascending by epoch */
+	LIST_PASSED, /* RESIDENT, read by a stream that has gone on; ascending by epoch */
 	LIST_BLOCKED, /* to be written, but their extent is not leased */
 	LIST_WRITE, /* settled, to be written */
 	LIST_REFILL = LIST_WRITE + FAR_SERVERS, /* FILLING, READ to be posted */
@@ -151,6 +152,7 @@ struct stream {
 	uint32_t last; /* page of its newest fault */
 	uint32_t marker; /* a fault here or beyond asks for the next window */
 	uint32_t end; /* the next page to be looked at; pages before it were */
+	uint32_t length; /* pages from its first fault to its newest */
 	uint16_t left; /* pages of the window still to be looked at */
 	uint8_t window; /* pages; 0: no stream */
 	int8_t step; /* 1 or -1 */

@@ -14,7 +14,7 @@ static bool list_fits(const struct far *far, const struct frame *f)
 	case PAGE_FILLING:
 		return f->list == LIST_NONE || f->list >= LIST_REFILL;
 	case PAGE_RESIDENT:
-		return f->list == LIST_NONE;
+		return f->list == LIST_NONE || f->list == LIST_PASSED;
 	case PAGE_UNSETTLED:
 		return f->list == LIST_UNSETTLED;
 	case PAGE_VICTIM_CLEAN:

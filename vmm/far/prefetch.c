@@ -14,12 +14,14 @@
 #include "far/fault.h"
 #include "far/pcache.h"
 #include "far/prefetch.h"
+#include "far/reclaim.h"
 #include "far/victim.h"
 #include "lib/plant.h"
 
 #define ZERO_BUDGET 32u /* pages zeroed per turn */
 #define SLACK       4u /* pages that a stream may skip: they were there */
 #define LIMIT_MIN   2u
+#define PASS_AFTER  32u /* pages: a stream so long is a scan */
 #define CREDIT      64 /* hits until the limit doubles */
 #define CREDIT_LOST 8 /* that one wasted page costs; CREDIT lost: the limit is halved */
 
@@ -49,18 +51,40 @@ static void end_window(struct far *far, struct stream *s)
 	s->left = 0;
 }
 
-/* What was mapped ahead and has been touched: known now, not only when CLOCK comes by. */
-static void look_back(struct far *far, const struct stream *s, uint32_t page)
+/*
+ * The stream has read this page and gone on. Most streams do not come back soon: unless it is touched
+ * again, reclaim takes it before others, so that a scan does not push out what is used. Not if it was
+ * written to: that costs a WRITE.
+ */
+static void pass(struct far *far, uint32_t frame)
+{
+	struct frame *f = &far->frame[frame];
+
+	if (f->state != PAGE_RESIDENT || f->list != LIST_NONE || f->zero || f->dirty)
+		return;
+	reclaim_age(far, f);
+	pcache_append(far, LIST_PASSED, frame);
+}
+
+/*
+ * What was mapped ahead and has been touched is known now, not only when CLOCK comes by. The page of
+ * the last fault is behind the guest too.
+ */
+static void look_back(struct far *far, struct stream *s, uint32_t page)
 {
 	uint32_t n = distance(s, s->last, page);
 
-	for (uint32_t p = s->last; n > 1; n--) {
-		uint64_t entry;
+	s->length += n;
+	for (uint32_t p = s->last; n > 0; n--, p += (uint32_t)s->step) {
+		uint64_t entry = slat_read(&far->leaf[p]);
+		uint32_t frame;
 
-		p += (uint32_t)s->step;
-		entry = slat_read(&far->leaf[p]);
-		if (slat_present(&far->format, entry) && (entry & far->format.accessed))
-			prefetch_touched(far, &far->frame[pcache_mapped(far, entry)]);
+		if (!slat_present(&far->format, entry) || !(entry & far->format.accessed))
+			continue;
+		frame = pcache_mapped(far, entry);
+		prefetch_touched(far, &far->frame[frame]);
+		if (s->length >= PASS_AFTER && !(entry & far->format.dirty))
+			pass(far, frame);
 	}
 }
 

@@ -53,9 +53,10 @@ static bool accessed(const struct far *far, const struct frame *f, uint64_t entr
 	return far->format.accessed ? (entry & far->format.accessed) != 0 : f->referenced;
 }
 
-static void age(struct far *far, struct frame *f, uint64_t entry)
+void reclaim_age(struct far *far, struct frame *f)
 {
 	_Atomic uint64_t *leaf = &far->leaf[f->page];
+	uint64_t entry = slat_read(leaf);
 
 	f->referenced = 0;
 	if (!far->format.accessed)
@@ -66,15 +67,19 @@ static void age(struct far *far, struct frame *f, uint64_t entry)
 	far->changes++;
 }
 
-static enum verdict judge(struct far *far, struct frame *f, uint64_t entry, bool force)
+static enum verdict judge(struct far *far, uint32_t frame, uint64_t entry, bool force)
 {
+	struct frame *f = &far->frame[frame];
+
 	if (!evictable(far, f, entry))
 		return PASS;
 	if (force)
 		return TAKE;
 	if (accessed(far, f, entry)) {
 		prefetch_touched(far, f);
-		age(far, f, entry);
+		if (f->list == LIST_PASSED)
+			pcache_unlink(far, frame);
+		reclaim_age(far, f);
 		return PASS;
 	}
 	return f->epoch <= far->settled ? TAKE : PASS;
@@ -85,6 +90,8 @@ static void unmap(struct far *far, uint32_t frame)
 	struct frame *f = &far->frame[frame];
 	uint64_t old = slat_exchange(&far->leaf[f->page], page_entry(PAGE_UNSETTLED, frame));
 
+	if (f->list == LIST_PASSED)
+		pcache_unlink(far, frame);
 	if (old & far->format.dirty)
 		f->dirty = 1;
 	if (old & far->format.accessed)
@@ -114,6 +121,8 @@ static void protect(struct far *far, uint32_t frame)
 	while (!slat_compare_exchange(
 		leaf, &old, old & ~(far->format.writable | far->format.dirty)))
 		;
+	if (f->list == LIST_PASSED)
+		pcache_unlink(far, frame);
 	f->dirty = 1;
 	f->epoch = far->raised + 1;
 	if (planted(PLANT_NO_SHOOTDOWN_WRITE))
@@ -157,13 +166,34 @@ static bool step(struct far *far)
 	if (!slat_present(&far->format, entry))
 		return false;
 	frame = pcache_mapped(far, entry);
-	if (judge(far, &far->frame[frame], entry, force) == PASS) {
+	if (judge(far, frame, entry, force) == PASS) {
 		far->fruitless++;
 		return false;
 	}
 	unmap(far, frame);
 	far->fruitless = 0;
 	return true;
+}
+
+/* Pages that a stream has read and left, oldest first; one that was touched since is the hand's. */
+static uint32_t take_passed(struct far *far, uint32_t want)
+{
+	uint32_t frame, took = 0;
+
+	for (unsigned budget = WALK_BUDGET; took < want && budget > 0; budget--) {
+		frame = far->list[LIST_PASSED].head;
+		if (frame == ENGINE_NONE || far->frame[frame].epoch > far->settled ||
+			far->frame[frame].recent > 0)
+			break;
+		if (judge(far, frame, slat_read(&far->leaf[far->frame[frame].page]), false) ==
+			TAKE) {
+			unmap(far, frame);
+			took++;
+		} else if (far->frame[frame].list == LIST_PASSED) {
+			pcache_unlink(far, frame);
+		}
+	}
+	return took;
 }
 
 /* Moves the hand until `want` pages are evicted or the turn's budget is used up. */
@@ -245,7 +275,8 @@ static void evict(struct far *far, uint64_t now)
 	if (!far->open)
 		far->opened_at = now;
 	far->open = true;
-	walk(far, want < TAKE_BUDGET ? want : TAKE_BUDGET);
+	want = want < TAKE_BUDGET ? want : TAKE_BUDGET;
+	walk(far, want - take_passed(far, want));
 	if (pcache_reserve(far) + coming(far) >= far->high || starved(far) ||
 		now - far->opened_at >= BATCH_NS / 4)
 		close_batch(far, now);

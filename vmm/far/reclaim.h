@@ -5,6 +5,9 @@
 
 #include "far/engine.h"
 
+/* Clears a RESIDENT page's A bit: cold if it is still clear after the next settled flush. */
+void reclaim_age(struct far *far, struct frame *f);
+
 /* Evicts when the reserve is low; cleans cold pages ahead of the hand when it is not. */
 void reclaim_turn(struct far *far, uint64_t now);
 
