@@ -149,12 +149,13 @@ enum fault_kind {
 
 /* Faults on one page after another, upwards or downwards. */
 struct stream {
+	uint32_t from, span; /* a fault here belongs to it; no span: no stream */
 	uint32_t last; /* page of its newest fault */
 	uint32_t marker; /* a fault here or beyond asks for the next window */
 	uint32_t end; /* the next page to be looked at; pages before it were */
 	uint32_t length; /* pages from its first fault to its newest */
 	uint16_t left; /* pages of the window still to be looked at */
-	uint8_t window; /* pages; 0: no stream */
+	uint8_t window; /* pages */
 	int8_t step; /* 1 or -1 */
 	bool mark; /* the next page that is not present becomes the marker */
 };

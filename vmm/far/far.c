@@ -123,7 +123,8 @@ void far_serve(struct far *far, uint64_t now)
 			__atomic_load_n(state, __ATOMIC_ACQUIRE) == MAILBOX_POSTED)
 			fault_serve(far, cpu, now);
 	}
-	prefetch_turn(far, now);
+	if (far->prefetch_open > 0)
+		prefetch_turn(far, now);
 }
 
 void far_reclaim(struct far *far, uint64_t now)

@@ -183,6 +183,8 @@ static void resolve(struct far *far, unsigned cpu, uint32_t page, bool write, ui
 		present(far, cpu, entry, write, now);
 		return;
 	}
+	if (far->prefetch_max > 0)
+		prefetch_note(far, cpu, page);
 	switch (page_entry_state(entry)) {
 	case PAGE_ZERO:
 		fill_zero(far, cpu, page, write, now);
@@ -226,8 +228,6 @@ void fault_serve(struct far *far, unsigned cpu, uint64_t now)
 	far->waiter[cpu].taken = read_clock(far, now);
 	far->counters.faults++;
 	resolve(far, cpu, page, m->access == MAILBOX_WRITE, now);
-	if (far->prefetch_max > 0)
-		prefetch_note(far, cpu, page);
 	/* Of the others EVENT_MAP tells enough. */
 	if (far->waiter[cpu].wait >= WAIT_FRAME)
 		event_record(EVENT_FAULT, page, m->access);

@@ -45,6 +45,13 @@ static uint32_t distance(const struct stream *s, uint32_t from, uint32_t to)
 	return s->step > 0 ? to - from : from - to;
 }
 
+/* Faults from behind the newest up to a few pages beyond what was looked at go on with it. */
+static void set_range(struct stream *s)
+{
+	s->span = distance(s, s->last, s->end) + SLACK;
+	s->from = s->step > 0 ? s->last + 1 : s->end - SLACK;
+}
+
 static void end_window(struct far *far, struct stream *s)
 {
 	far->prefetch_open -= s->left > 0;
@@ -104,6 +111,7 @@ static void open_window(struct far *far, struct stream *s, uint32_t page)
 	s->window = (uint8_t)window;
 	s->marker = s->end;
 	s->mark = true;
+	set_range(s);
 }
 
 static void begin(struct far *far, struct waiter *w, uint32_t page, int8_t step)
@@ -121,21 +129,23 @@ static void follow(struct far *far, struct stream *s, uint32_t page)
 	s->last = page;
 	if ((int32_t)distance(s, s->marker, page) >= 0)
 		open_window(far, s, page);
+	else
+		set_range(s);
 }
 
 void prefetch_note(struct far *far, unsigned cpu, uint32_t page)
 {
 	struct waiter *w = &far->waiter[cpu];
 
+	/* On each fault's way. */
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < ENGINE_STREAMS; i++) {
-		struct stream *s = &w->stream[i];
-
-		if (s->window > 0 &&
-			distance(s, s->last, page) - 1 < distance(s, s->last, s->end) + SLACK) {
-			follow(far, s, page);
+		if (page - w->stream[i].from < w->stream[i].span) {
+			follow(far, &w->stream[i], page);
 			return;
 		}
 	}
+#pragma GCC unroll 4
 	for (unsigned i = 0; i < ENGINE_CANDIDATES; i++) {
 		uint32_t after = page - w->candidate[i] + 1;
 
@@ -255,6 +265,7 @@ static void turn_stream(struct far *far, struct stream *s, unsigned *zero_budget
 		}
 		s->end += (uint32_t)s->step;
 		far->prefetch_open -= --s->left == 0;
+		set_range(s);
 	}
 }
 
