@@ -96,7 +96,7 @@ static int write_files(const struct domain_plan *plan)
 	char *cmdline = files_path("%s/cmdline", plan->directory);
 	int code = files_write(config, plan->config, strlen(plan->config), 0644);
 
-	if (!code)
+	if (!code && plan->cmdline)
 		code = files_write(cmdline, plan->cmdline, strlen(plan->cmdline), 0644);
 	free(config);
 	free(cmdline);
@@ -150,9 +150,9 @@ static int transform(struct annex *annex, xmlDoc *doc, struct domain_setup setup
 	for (unsigned i = 0; i < plan.warnings; i++)
 		output_warning(annex, "%s", plan.warning[i]);
 	text = xml_print(doc);
-	if (print_only &&
-		!output_answer(annex, json_pack("{s:s,s:s,s:s,s:s}", "name", plan.name, "xml", text,
-					      "config", plan.config, "cmdline", plan.cmdline)))
+	if (print_only && !output_answer(annex,
+				  json_pack("{s:s,s:s,s:s,s:s?}", "name", plan.name, "xml", text,
+					  "config", plan.config, "cmdline", plan.cmdline)))
 		fputs(text, stdout);
 	else if (!print_only)
 		code = define(annex, &plan, text);
@@ -205,7 +205,9 @@ const struct command cmd_guest_define = {
 		"FILE.xml is an ordinary libvirt domain with one <annex:far> element in its\n"
 		"<metadata> (docs/examples/guest.xml). The domain that comes out starts the VMM "
 		"as\n"
-		"its kernel, and the guest's kernel on top of it. Defining the file again, or the\n"
+		"its kernel, and the guest's kernel on top of it; without <kernel> the guest "
+		"boots\n"
+		"from its own disk, as on a machine without VMM. Defining the file again, or the\n"
 		"output of virsh dumpxml, gives the same domain; a wish recorded in the metadata\n"
 		"(<annex:wish>) goes before <vcpu>, <kernel>, <initrd> and <cmdline>.\n"
 		"Save, snapshot with memory and migration of the domain are refused by QEMU.\n",

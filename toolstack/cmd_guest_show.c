@@ -47,7 +47,9 @@ static void print_guest(const struct guest *guest)
 		printf("far server:  %s\n", wish->server[i]);
 	printf("fabric:      %s/%u on %s, MTU %u\n", size_ipv4_text(wish->address, text),
 		wish->prefix, wish->bridge, wish->mtu);
-	printf("kernel:      %s\n", wish->kernel ? wish->kernel : "(not defined by annex yet)");
+	printf("kernel:      %s\n", wish->kernel     ? wish->kernel
+				    : wish->recorded ? "its own disk's"
+						     : "(not defined by annex yet)");
 	if (wish->initrd)
 		printf("initrd:      %s\n", wish->initrd);
 	if (wish->cmdline)

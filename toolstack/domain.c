@@ -191,7 +191,8 @@ static void restore(xmlNode *domain, const struct wish *wish)
 	xml_remove(xml_child(os, "kernel"));
 	xml_remove(xml_child(os, "initrd"));
 	xml_remove(xml_child(os, "cmdline"));
-	xml_add(os, NULL, "kernel", wish->kernel);
+	if (wish->kernel)
+		xml_add(os, NULL, "kernel", wish->kernel);
 	if (wish->initrd)
 		xml_add(os, NULL, "initrd", wish->initrd);
 	if (wish->cmdline)
@@ -324,6 +325,8 @@ static char *config_text(
 	fprintf(out, CONFIG_KEY_MTU " = %u\n", wish->mtu);
 	if (wish->prefetch >= 0)
 		fprintf(out, CONFIG_KEY_PREFETCH " = %d\n", wish->prefetch);
+	if (!wish->kernel)
+		fputs(CONFIG_KEY_BOOT " = disk\n", out);
 	if (wish->log[0])
 		fprintf(out, CONFIG_KEY_LOG " = %s\n", wish->log);
 	fclose(out);
@@ -370,8 +373,12 @@ int domain_transform(xmlDoc *doc, const struct domain_setup *setup, struct domai
 		code = guestos_wish(domain, &plan->wish);
 	if (!code)
 		code = check_memory(domain, plan);
-	if (!code)
+	if (!code && plan->wish.kernel)
 		code = guestos_cmdline(plan->wish.cmdline, &plan->cmdline);
+	else if (!code)
+		warn(plan, "the guest boots from its own disk: its boot loader must give the "
+			   "kernel movable_node and swiotlb=force (Debian: GRUB_CMDLINE_LINUX in "
+			   "/etc/default/grub)");
 	if (!code)
 		code = add_devices(domain, plan, &slot);
 	if (code) {

@@ -33,7 +33,7 @@ struct domain_plan {
 	struct wish wish;
 	char *directory; /* STATE/guests/UUID */
 	char *config; /* content of DIRECTORY/config */
-	char *cmdline; /* content of DIRECTORY/cmdline */
+	char *cmdline; /* content of DIRECTORY/cmdline; NULL: none */
 	char *warning[DOMAIN_WARNINGS];
 	unsigned warnings;
 };

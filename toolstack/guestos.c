@@ -194,6 +194,28 @@ static char *text_of(const xmlNode *parent, const char *name)
 	return text;
 }
 
+/* Without <kernel>: what the BIOS starts is on a disk. */
+static int check_disk_boot(const xmlNode *domain, const struct wish *wish)
+{
+	const xmlNode *disk = xml_child(xml_child(domain, "devices"), "disk");
+
+	if (wish->initrd || wish->cmdline)
+		return error_set(ERROR_REFUSED,
+			"<os> has <%s> but no <kernel>. Name the guest's own kernel too (a bzImage "
+			"such as /boot/vmlinuz-...); or remove both, and the guest boots from its "
+			"own disk",
+			wish->initrd ? "initrd" : "cmdline");
+	for (; disk; disk = xml_next(disk)) {
+		const char *device = xml_attr(disk, "device");
+
+		if (!device || !strcmp(device, "disk"))
+			return 0;
+	}
+	return error_set(ERROR_REFUSED,
+		"<os> has no <kernel>, and there is no disk to boot from. Name the guest's own "
+		"kernel (a bzImage such as /boot/vmlinuz-...), or give the domain its disk");
+}
+
 int guestos_wish(const xmlNode *domain, struct wish *wish)
 {
 	const xmlNode *os = xml_child(domain, "os");
@@ -210,10 +232,7 @@ int guestos_wish(const xmlNode *domain, struct wish *wish)
 	wish->initrd = text_of(os, "initrd");
 	wish->cmdline = text_of(os, "cmdline");
 	if (!wish->kernel)
-		return error_set(ERROR_REFUSED,
-			"<os> has no <kernel>. Name the guest's own kernel there (a bzImage such "
-			"as "
-			"/boot/vmlinuz-...); annex puts the VMM in front of it");
+		return check_disk_boot(domain, wish);
 	code = kernel_check(wish->kernel);
 	if (!code && wish->initrd)
 		code = kernel_check_initrd(wish->initrd);
@@ -414,10 +433,12 @@ void guestos_replace(
 		xml_set(sysinfo, "type", "fwcfg");
 	}
 	guestos_strip_files(sysinfo);
-	add_file(sysinfo, CONFIG_FILE_KERNEL, wish->kernel);
+	if (wish->kernel) {
+		add_file(sysinfo, CONFIG_FILE_KERNEL, wish->kernel);
+		add_own_file(sysinfo, CONFIG_FILE_CMDLINE, directory, "cmdline");
+	}
 	if (wish->initrd)
 		add_file(sysinfo, CONFIG_FILE_INITRD, wish->initrd);
-	add_own_file(sysinfo, CONFIG_FILE_CMDLINE, directory, "cmdline");
 	add_own_file(sysinfo, CONFIG_FILE_CONFIG, directory, "config");
 	snprintf(vcpus, sizeof(vcpus), "%u", wish->vcpus + wish->service_core);
 	xmlNodeSetContent(xml_ensure(domain, "vcpu"), BAD_CAST vcpus);

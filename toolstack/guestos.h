@@ -15,7 +15,10 @@
  */
 int guestos_check(xmlNode *domain, const char *kvm);
 
-/* Reads vcpus, kernel, initrd and cmdline into the wish, and looks at the files. */
+/*
+ * Reads vcpus, kernel, initrd and cmdline into the wish, and looks at the files. Without a kernel the
+ * guest boots from its own disk, which must be there.
+ */
 int guestos_wish(const xmlNode *domain, struct wish *wish);
 
 /* The guest's command line (NULL: empty) with what far memory needs added; malloc()ed. */

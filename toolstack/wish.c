@@ -172,7 +172,7 @@ static int parse_recorded(const xmlNode *recorded, struct wish *wish)
 		if (error_code())
 			return (int)error_code();
 	}
-	if (!wish->vcpus || !wish->kernel)
+	if (!wish->vcpus || (!wish->kernel && (wish->initrd || wish->cmdline)))
 		return error_set(ERROR_REFUSED,
 			"<annex:wish> lacks vcpu or kernel; it is written by annex. Define the "
 			"original file again");
@@ -310,7 +310,8 @@ void wish_record(xmlNode *far, const struct wish *wish)
 	record = xml_add(far, far->ns, "wish", NULL);
 	snprintf(vcpus, sizeof(vcpus), "%u", wish->vcpus);
 	xml_add(record, far->ns, "vcpu", vcpus);
-	xml_add(record, far->ns, "kernel", wish->kernel);
+	if (wish->kernel)
+		xml_add(record, far->ns, "kernel", wish->kernel);
 	if (wish->initrd)
 		xml_add(record, far->ns, "initrd", wish->initrd);
 	if (wish->cmdline)

@@ -32,7 +32,7 @@ struct wish {
 
 	bool recorded; /* the rest comes from <annex:wish>, not from the domain's own elements */
 	unsigned vcpus;
-	char *kernel;
+	char *kernel; /* NULL: the guest boots from its own disk */
 	char *initrd; /* NULL: none */
 	char *cmdline; /* NULL: none */
 };

@@ -9,7 +9,7 @@
 #ifndef ANNEX_CONFIG_H
 #define ANNEX_CONFIG_H
 
-#define CONFIG_FILE_KERNEL  "opt/org.annex/kernel" /* stock bzImage */
+#define CONFIG_FILE_KERNEL  "opt/org.annex/kernel" /* stock bzImage; none with boot = disk */
 #define CONFIG_FILE_INITRD  "opt/org.annex/initrd" /* optional */
 #define CONFIG_FILE_CMDLINE "opt/org.annex/cmdline" /* of the guest's kernel */
 #define CONFIG_FILE_CONFIG  "opt/org.annex/config"
@@ -31,6 +31,7 @@
 #define CONFIG_KEY_DOMAIN  "domain" /* UUID of the libvirt domain; required */
 #define CONFIG_KEY_MTU     "mtu" /* link MTU, 1500..9216; default: what the NIC says, else 1500 */
 #define CONFIG_KEY_LOG     "log" /* error, warning, info (default) or debug */
+#define CONFIG_KEY_BOOT    "boot" /* kernel (default), or disk: the BIOS's first one boots itself */
 #define CONFIG_KEY_PCACHE  "pcache" /* SIZE cap of the page cache; default: all other local memory */
 #define CONFIG_KEY_PREFETCH                                                                        \
 	"prefetch" /* pages filled ahead of a stream of faults at a time, 0..32; default 32 */

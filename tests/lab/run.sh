@@ -182,6 +182,18 @@ part_one_cpu() {
 	virsh destroy guest 2>/dev/null
 }
 
+# The guest's own GRUB, on its own disk, under the VMM.
+part_grub() {
+	disk_dir=$("$here/image.sh" disk) || { not_ok "the disk's image"; return; }
+	lab_grub guest hello,numa,pattern x:1 && annex guest define "$work/guest.xml" \
+		>"$logs/guest.define" 2>&1 || { cat "$logs/guest.define"; not_ok "annex guest define"; return; }
+	virsh start guest || { not_ok "virsh start"; return; }
+	lab_wait guest 300 LAB-END
+	expect_workloads guest 3 "own GRUB"
+	check "own GRUB: the guest powers off" lab_off guest 60
+	virsh destroy guest 2>/dev/null
+}
+
 # Boots that must not happen, with the reason on the console.
 part_refusals() {
 	define guest hello x:1 && virsh start guest || { not_ok "a first guest starts"; return; }

@@ -223,6 +223,12 @@ static const char *set_log(struct config *c, const char *value)
 	return "must be error, warning, info or debug";
 }
 
+static const char *set_boot(struct config *c, const char *value)
+{
+	c->boot_disk = !strcmp(value, "disk");
+	return c->boot_disk || !strcmp(value, "kernel") ? NULL : "must be kernel or disk";
+}
+
 static const struct key keys[] = {
 	{CONFIG_KEY_FAR, set_far, "far = 4G"},
 	{CONFIG_KEY_PINNED, set_pinned, "pinned = 512M"},
@@ -236,6 +242,7 @@ static const struct key keys[] = {
 	{CONFIG_KEY_LOG, set_log, NULL},
 	{CONFIG_KEY_PCACHE, set_pcache, NULL},
 	{CONFIG_KEY_PREFETCH, set_prefetch, NULL},
+	{CONFIG_KEY_BOOT, set_boot, NULL},
 };
 
 #define KEYS (sizeof(keys) / sizeof(keys[0]))

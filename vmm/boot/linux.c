@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <stddef.h>
 #include <string.h>
 #include <asm/bootparam.h>
+#include "boot/e820.h"
 #include "boot/hand_off.h"
 #include "boot/linux.h"
 #include "boot/payload.h"
 #include "boot/screen.h"
 #include "lib/log.h"
 #include "lib/panic.h"
-#include "machine/hidden.h"
 #include "machine/layout.h"
+
+static_assert(E820_ROWS <= E820_MAX_ENTRIES_ZEROPAGE, "the zero page holds the map");
 
 #define HEADER_MAGIC   0x53726448u /* "HdrS" */
 #define PROTOCOL_MIN   0x020cu /* 3.8: xloadflags */
@@ -217,47 +220,15 @@ static void load_cmdline(void)
 			"linux: without numa_balancing=disable the guest takes needless faults");
 }
 
-static void add_row(struct boot_params *params, uint64_t start, uint64_t end, uint32_t type)
-{
-	if (start >= end)
-		return;
-	if (params->e820_entries == E820_MAX_ENTRIES_ZEROPAGE)
-		panic_boot("the guest's memory map would have more than %u rows",
-			E820_MAX_ENTRIES_ZEROPAGE);
-	params->e820_table[params->e820_entries++] =
-		(struct boot_e820_entry){start, end - start, type};
-}
-
-static void add_hidden(struct boot_params *params)
-{
-	for (unsigned i = 0; i < hidden_count(); i++) {
-		const struct hidden *h = hidden_row(i);
-
-		if (h->kind == HIDDEN_MEMORY)
-			add_row(params, h->first, h->last + 1, MEMMAP_RESERVED);
-	}
-}
-
 static void fill_e820(struct boot_params *params, const struct memmap *map)
 {
-	for (unsigned i = 0; i < map->rows; i++) {
-		if (map->row[i].type != MEMMAP_RAM)
-			add_row(params, map->row[i].start, map->row[i].end, map->row[i].type);
-	}
-	for (unsigned i = 0; i < layout.pinned_count; i++) {
-		uint64_t start = layout.pinned[i].start, end = start + layout.pinned[i].bytes;
+	static struct e820 e820;
 
-		if (start == layout.hand_off.start) {
-			start += layout.hand_off.bytes;
-			add_row(params, layout.hand_off.start, start, MEMMAP_RESERVED);
-		}
-		add_row(params, start, end, MEMMAP_RAM);
-	}
-	for (unsigned i = 0; i < layout.own_count; i++)
-		add_row(params, layout.own[i].start, layout.own[i].start + layout.own[i].bytes,
-			MEMMAP_RESERVED);
-	add_hidden(params);
-	add_row(params, layout.far_base, layout.far_base + layout.far_bytes, MEMMAP_RAM);
+	e820_build(&e820, map, LAYOUT_LOW_START);
+	for (unsigned i = 0; i < e820.rows; i++)
+		params->e820_table[i] = (struct boot_e820_entry){
+			e820.row[i].start, e820.row[i].bytes, e820.row[i].type};
+	params->e820_entries = (uint8_t)e820.rows;
 }
 
 /* The entry wants the image, the zero page and the command line mapped one to one. */

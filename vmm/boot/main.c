@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "annex/version.h"
+#include "boot/bios.h"
 #include "boot/config.h"
 #include "boot/devices.h"
 #include "boot/linux.h"
@@ -151,7 +152,8 @@ static void prepare(void)
 	read_config();
 	find_cpus();
 	make_layout();
-	linux_load();
+	if (!config.boot_disk)
+		linux_load();
 	map_memory();
 	virt_init();
 	devices_hide(config.nic);
@@ -161,6 +163,7 @@ static void prepare(void)
 _Noreturn void main(uint32_t magic, const void *information)
 {
 	struct virt_entry entry;
+	uint64_t rsdp;
 
 	console_init();
 	log_info("Annex VMM " ANNEX_VERSION);
@@ -168,8 +171,12 @@ _Noreturn void main(uint32_t magic, const void *information)
 	prepare();
 	cpu_start_others(other_cpu);
 	virt_cpu_init(0);
-	linux_start(&start, tables_build(), &entry);
+	rsdp = tables_build();
+	if (!config.boot_disk)
+		linux_start(&start, rsdp, &entry);
 	window = virt_build_slat();
+	if (config.boot_disk)
+		bios_start(&start.map, rsdp, &entry);
 	start_service();
 	log_info("boot: the VMM uses %lu KiB; the guest starts after %lu ms",
 		(unsigned long)(memory_taken() >> 10), (unsigned long)(clock_now() / 1000000));

@@ -253,6 +253,19 @@ static const struct acpi_header *replace(const struct acpi_header *t)
 	return t;
 }
 
+/* The same tables by 32-bit addresses, for who finds a root of ACPI 1.0 (all lie below 4 GiB). */
+static struct acpi_header *build_rsdt(const struct acpi_header *xsdt)
+{
+	size_t count = (xsdt->length - sizeof(*xsdt)) / 8;
+	struct acpi_header *rsdt = hand_off_take(sizeof(*rsdt) + count * 4, 16);
+
+	for (size_t i = 0; i < count; i++)
+		memcpy((uint8_t *)(rsdt + 1) + i * 4, (const uint8_t *)(xsdt + 1) + i * 8, 4);
+	head(rsdt, "RSDT", 1, sizeof(*rsdt) + count * 4);
+	seal(rsdt);
+	return rsdt;
+}
+
 uint64_t tables_build(void)
 {
 	size_t most = sizeof(struct acpi_header) + (ACPI_TABLES + 2) * 8;
@@ -279,6 +292,7 @@ uint64_t tables_build(void)
 	memcpy(rsdp->oem_id, "ANNEX ", 6);
 	rsdp->revision = 2;
 	rsdp->length = sizeof(*rsdp);
+	rsdp->rsdt = (uint32_t)(uint64_t)build_rsdt(xsdt);
 	rsdp->xsdt = (uint64_t)xsdt;
 	rsdp->checksum = acpi_checksum(rsdp, 20);
 	rsdp->checksum_all = acpi_checksum(rsdp, sizeof(*rsdp));

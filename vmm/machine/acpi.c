@@ -7,6 +7,7 @@
 #define LENGTH_MAX (16u << 20)
 #define MAPPED_END (4ull << 30) /* what the entry code has mapped */
 #define EBDA_SEG   0x40eu
+#define EBDA_LEAST 0x80000u
 
 #define FADT_DSDT       40u
 #define FADT_PM_TIMER   76u
@@ -44,7 +45,7 @@ static uint64_t get64(const struct acpi_header *t, uint32_t offset)
 	return get32(t, offset) | (uint64_t)get32(t, offset + 4) << 32;
 }
 
-static const struct acpi_rsdp *rsdp_at(uint64_t address)
+const struct acpi_rsdp *acpi_rsdp_at(uint64_t address)
 {
 	const struct acpi_rsdp *r = (const void *)address;
 
@@ -53,23 +54,28 @@ static const struct acpi_rsdp *rsdp_at(uint64_t address)
 	return r;
 }
 
-/* ACPI 6.4, 5.2.5.1: the first KiB of the EBDA, then the BIOS. */
-static const struct acpi_rsdp *rsdp_search(void)
+uint64_t acpi_ebda(void)
 {
-	const struct acpi_rsdp *r;
 	uint64_t segment = EBDA_SEG, ebda;
 
 	/* The compiler takes addresses near 0 for mistakes. */
 	__asm__("" : "+r"(segment));
 	ebda = (uint64_t) * (const uint16_t *)segment << 4;
+	return ebda >= EBDA_LEAST ? ebda : 0;
+}
 
-	for (uint64_t at = ebda; ebda >= 0x80000 && at < ebda + 1024; at += 16) {
-		r = rsdp_at(at);
+static const struct acpi_rsdp *rsdp_search(void)
+{
+	const struct acpi_rsdp *r;
+	uint64_t ebda = acpi_ebda();
+
+	for (uint64_t at = ebda; ebda && at < ebda + ACPI_EBDA_BYTES; at += 16) {
+		r = acpi_rsdp_at(at);
 		if (r)
 			return r;
 	}
-	for (uint64_t at = 0xe0000; at < 0x100000; at += 16) {
-		r = rsdp_at(at);
+	for (uint64_t at = ACPI_BIOS_START; at < ACPI_BIOS_END; at += 16) {
+		r = acpi_rsdp_at(at);
 		if (r)
 			return r;
 	}
@@ -97,7 +103,7 @@ static const struct acpi_header *table_at(uint64_t address)
 
 void acpi_init(uint64_t rsdp)
 {
-	const struct acpi_rsdp *r = rsdp && rsdp < MAPPED_END ? rsdp_at(rsdp) : NULL;
+	const struct acpi_rsdp *r = rsdp && rsdp < MAPPED_END ? acpi_rsdp_at(rsdp) : NULL;
 	const struct acpi_header *root, *t;
 	unsigned width;
 

@@ -37,6 +37,18 @@ struct acpi_rsdp {
 
 #define ACPI_TABLES 64u
 
+/* What lies there, if it is a sound RSDP (ACPI 6.4, 5.2.5.3), else NULL. */
+const struct acpi_rsdp *acpi_rsdp_at(uint64_t address);
+
+/*
+ * Where RSDPs are looked for (ACPI 6.4, 5.2.5.1), at multiples of 16: the first KiB of the EBDA (0:
+ * there is none), and the BIOS.
+ */
+uint64_t acpi_ebda(void);
+#define ACPI_EBDA_BYTES 1024u
+#define ACPI_BIOS_START 0xe0000u
+#define ACPI_BIOS_END   0x100000u
+
 /* Finds and checks all tables; rsdp is what the loader gave, or 0 to search. Stops the boot. */
 void acpi_init(uint64_t rsdp);
 

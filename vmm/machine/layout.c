@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RAM, from the bottom: conventional memory and everything from 16 MiB up to the configured size is
+ * RAM, from the bottom: the first 2 MiB and everything from 16 MiB up to the configured size is
  * pinned memory; the rest is the VMM's: first the tables that grow with the window and the pcache,
  * then the frames.
  */
@@ -16,7 +16,7 @@
 
 #define FRAMES_RANGES    (sizeof(layout.frames) / sizeof(layout.frames[0]))
 #define FRAME_TABLE      32ull /* bytes per frame */
-#define SPARE            MIB /* besides what is left of 1..16 MiB */
+#define SPARE            MIB /* besides what is left of 2..16 MiB */
 #define PINNED_MIN       (64 * MIB)
 #define CONVENTIONAL_END 0xa0000ull
 #define TRAMPOLINE_MIN   0x8000ull /* below lie what is left of real mode, and habits of firmware */
@@ -116,7 +116,7 @@ static void place_hand_off(const struct memmap *map)
 			layout.hand_off.start = end - LAYOUT_HAND_OFF_BYTES;
 	}
 	if (!image || !layout.hand_off.start)
-		panic_boot("the VMM needs RAM at 1..5 MiB, and %lu KiB in one piece at 5..16 MiB, "
+		panic_boot("the VMM needs RAM at 2..6 MiB, and %lu KiB in one piece at 6..16 MiB, "
 			   "which this machine's map lacks",
 			(unsigned long)(LAYOUT_HAND_OFF_BYTES >> 10));
 }

@@ -49,13 +49,14 @@ static inline unsigned layout_guest_cpus(void)
 }
 
 /*
- * RAM in 1..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above): from 1 MiB the image,
+ * RAM in 2..16 MiB is the VMM's (kernels prefer to lie at 16 MiB and above): from 2 MiB the image,
  * then tables. But for one piece, the hand-off: what the guest's kernel finds at its start (ACPI
  * tables, zero page, first page tables). That is inside layout.pinned and reserved in the guest's
- * e820. Firmware may keep pieces of 1..16 MiB for itself, above the image (UEFI does).
+ * e820. Firmware may keep pieces of 2..16 MiB for itself, above the image (UEFI does). 1..2 MiB is the
+ * guest's: boot loaders on PCs unpack themselves there without asking the memory map.
  */
-#define LAYOUT_LOW_START      0x100000ull
-#define LAYOUT_IMAGE_END      0x500000ull /* at most; vmm.ld */
+#define LAYOUT_LOW_START      0x200000ull
+#define LAYOUT_IMAGE_END      0x600000ull /* at most; vmm.ld */
 #define LAYOUT_LOW_END        0x1000000ull
 #define LAYOUT_HAND_OFF_BYTES 0x20000ull
 

@@ -91,6 +91,11 @@ const struct slat_window *virt_build_slat(void)
 	return &window;
 }
 
+void virt_replace(uint64_t gpa, const void *page)
+{
+	slat_map_same(&virt_slat, gpa, gpa + SLAT_PAGE, (uintptr_t)page);
+}
+
 const struct slat_window *virt_window(void)
 {
 	return &window;
@@ -268,7 +273,10 @@ void virt_run_boot(const struct virt_entry *entry)
 	struct vcpu *v = &virt_vcpu[0];
 
 	virt_vendor->close();
-	virt_vendor->begin(v, entry);
+	if (entry->real_mode)
+		virt_vendor->startup(v, entry->page);
+	else
+		virt_vendor->begin(v, entry);
 	turn(v);
 }
 

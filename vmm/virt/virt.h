@@ -12,8 +12,13 @@
 #include "slat/format.h"
 #include "slat/shootdown.h"
 
-/* Where the boot CPU's guest begins (Linux 64-bit boot protocol, Documentation/arch/x86/boot.rst). */
+/*
+ * Where the boot CPU's guest begins: in 64-bit mode (Linux boot protocol, Documentation/arch/x86/
+ * boot.rst), or in real mode at the start of a page below 1 MiB, as after a SIPI.
+ */
 struct virt_entry {
+	bool real_mode; /* then only the page counts */
+	uint8_t page;
 	uint64_t rip;
 	uint64_t rsi; /* zero page */
 	uint64_t cr3; /* identity tables in guest-visible, reserved memory */
@@ -33,7 +38,10 @@ extern struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
 /* Each CPU, service core included: switches virtualisation on. */
 void virt_cpu_init(unsigned cpu);
 
-/* Boot CPU: enters the guest's kernel. */
+/* Boot CPU, after virt_build_slat(): the guest reads this page in the place of its own, read-only. */
+void virt_replace(uint64_t gpa, const void *page);
+
+/* Boot CPU: enters the guest. */
 _Noreturn void virt_run_boot(const struct virt_entry *entry);
 
 /* Other guest CPUs: held by the VMM until the guest starts them. */

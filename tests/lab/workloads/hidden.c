@@ -10,7 +10,7 @@
 #include <ucontext.h>
 #include "lab.h"
 
-#define OWN_MEMORY 0x100000 /* where the VMM's image lies */
+#define OWN_MEMORY 0x200000 /* where the VMM's image lies */
 
 static unsigned looked, skipped;
 
