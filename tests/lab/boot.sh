@@ -164,6 +164,11 @@ boot "a fault of the VMM is told" 'waiting for server one .*resolving'
 tells='"state":"booting","reason":"waiting for server one'
 boot "what the boot waits for is told" 'waiting for server one .*resolving'
 
+echo 'boot = disk' >>"$work/config"
+files=(config)
+boot "the guest's own disk" 'waiting for server one .*resolving'
+echo 'boot = tape' >>"$work/config"
+refused "an unknown way to boot" 'config line 8: boot = tape: must be kernel or disk'
 files=(config cmdline)
 refused "no kernel" 'fw_cfg has no file opt/org.annex/kernel'
 files=(kernel cmdline)

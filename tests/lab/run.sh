@@ -185,6 +185,11 @@ part_one_cpu() {
 # The guest's own GRUB, on its own disk, under the VMM.
 part_grub() {
 	disk_dir=$("$here/image.sh" disk) || { not_ok "the disk's image"; return; }
+	lab_grub guest hello x:1 && qemu-img create -q -f qcow2 "$work/guest.qcow2" 64M &&
+		annex guest define "$work/guest.xml" >/dev/null 2>&1 && virsh start guest
+	check "own GRUB: a disk without boot sector is named" lab_wait_quietly guest 60 \
+		'^Annex VMM: boot stopped: the first disk .0x80. has no boot sector'
+	virsh destroy guest
 	lab_grub guest hello,numa,pattern x:1 && annex guest define "$work/guest.xml" \
 		>"$logs/guest.define" 2>&1 || { cat "$logs/guest.define"; not_ok "annex guest define"; return; }
 	virsh start guest || { not_ok "virsh start"; return; }

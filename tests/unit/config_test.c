@@ -105,6 +105,7 @@ static void required_keys_suffice(void **state)
 	assert_int_equal(c.prefetch, 32);
 	assert_true(c.pcache == 0);
 	assert_int_equal(c.log, LOG_INFO);
+	assert_false(c.boot_disk);
 }
 
 static void optional_keys(void **state)
@@ -112,12 +113,14 @@ static void optional_keys(void **state)
 	struct config c;
 
 	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = 0\n"
+		 "boot = disk\n"
 		 "server = far-one_2.x 192.168.7.9:4000 # another\r\n\n   \n# end");
 	assert_int_equal(c.gateway, 0x0a0000fe);
 	assert_int_equal(c.mtu, 9000);
 	assert_int_equal(c.prefetch, 0);
 	assert_int_equal(c.log, LOG_DEBUG);
 	assert_true(c.pcache == 128ull << 20);
+	assert_true(c.boot_disk);
 	assert_int_equal(c.servers, 2);
 	assert_string_equal(c.server[1].name, "far-one_2.x");
 	assert_int_equal(c.server[1].address, 0xc0a80709);
@@ -226,6 +229,7 @@ static void bad_optional_values(void **state)
 	bad("log = loud", "config line 8: log = loud: must be error, warning, info or debug");
 	bad("pcache = 1", "config line 8: pcache = 1: must be at least 4K; leave the key out for "
 			  "all local memory");
+	bad("boot = tape", "config line 8: boot = tape: must be kernel or disk");
 	bad("pcache = x", "config line 8: pcache = x: not a size such as 512M");
 }
 

@@ -31,7 +31,7 @@ static const struct memmap split = {
 	.rows = 5,
 };
 
-/* OVMF with 512 MiB, as GRUB tells it: the firmware keeps pieces of 1..16 MiB. */
+/* OVMF with 512 MiB, as GRUB tells it: the firmware keeps pieces of 2..16 MiB. */
 static const struct memmap uefi = {
 	.row = {{0, 0xa0000, MEMMAP_RAM}, {0x100000, 0x800000, MEMMAP_RAM},
 		{0x800000, 0x808000, MEMMAP_NVS}, {0x808000, 0x80b000, MEMMAP_RAM},
@@ -105,11 +105,12 @@ static void one_piece_of_ram(void **state)
 
 	layout_make(&q);
 	assert_sound(&small);
-	assert_int_equal(layout.pinned_count, 2);
+	assert_int_equal(layout.pinned_count, 3);
 	assert_true(layout.pinned[0].start == 0 && layout.pinned[0].bytes == 0x9f000);
-	assert_true(layout.pinned[1].start == 0xfe0000);
+	assert_true(layout.pinned[1].start == MIB && layout.pinned[1].bytes == MIB);
+	assert_true(layout.pinned[2].start == 0xfe0000);
 	assert_true(layout.hand_off.start == 0xfe0000 && layout.trampoline == 0x8000);
-	assert_int_equal((layout.pinned[1].start + layout.pinned[1].bytes) % (2 * MIB), 0);
+	assert_int_equal((layout.pinned[2].start + layout.pinned[2].bytes) % (2 * MIB), 0);
 	assert_true(sum(layout.pinned, layout.pinned_count) >= 384 * MIB);
 	assert_true(sum(layout.pinned, layout.pinned_count) < 387 * MIB);
 	assert_true(layout.own[0].start == LAYOUT_LOW_START);
@@ -125,8 +126,8 @@ static void pinned_across_the_hole(void **state)
 
 	layout_make(&q);
 	assert_sound(&split);
-	assert_int_equal(layout.pinned_count, 3);
-	assert_true(layout.pinned[2].start == 4 * GIB);
+	assert_int_equal(layout.pinned_count, 4);
+	assert_true(layout.pinned[3].start == 4 * GIB);
 	assert_int_equal(layout.own_count, 2);
 	assert_int_equal(layout.frames_count, 1);
 	assert_true(layout.far_base == 40 * GIB);
@@ -207,7 +208,7 @@ static void firmware_below_16_mib(void **state)
 	assert_sound(&uefi);
 	assert_true(layout.hand_off.start == 0xfe0000);
 	assert_int_equal(layout.own_count, 7);
-	assert_true(layout.own[0].start == MIB && layout.own[0].bytes == 7 * MIB);
+	assert_true(layout.own[0].start == 2 * MIB && layout.own[0].bytes == 6 * MIB);
 	assert_true(layout.own[3].start == 0x900000 && layout.own[4].start > 256 * MIB);
 	assert_int_equal(layout.frames_count, 3);
 	/* The hand-off moves to where there is room, the trampoline too. */
@@ -220,9 +221,9 @@ static void firmware_below_16_mib(void **state)
 	assert_true(inside(layout.hand_off, layout.pinned, layout.pinned_count));
 	assert_true(layout.trampoline == 0x20000);
 	/* None above the image. */
-	map.row[1].end = 0x510000;
+	map.row[1].end = 0x610000;
 	assert_true(host_expect_panic(layout_make(&q)));
-	assert_non_null(strstr(host_panic_text(), "RAM at 1..5 MiB"));
+	assert_non_null(strstr(host_panic_text(), "RAM at 2..6 MiB"));
 	map.row[0].start = 0x9f800;
 	assert_true(host_expect_panic(layout_make(&q)));
 	assert_non_null(strstr(host_panic_text(), "RAM at 32..640 KiB"));
@@ -260,10 +261,10 @@ static void too_little(void **state)
 	q = request(&small, 32 * MIB, 8 * GIB);
 	assert_true(host_expect_panic(layout_make(&q)));
 	assert_non_null(strstr(host_panic_text(), "at least 64 MiB"));
-	holed.row[3].start = 0x200000;
+	holed.row[3].start = 0x300000;
 	q = request(&holed, 384 * MIB, GIB);
 	assert_true(host_expect_panic(layout_make(&q)));
-	assert_non_null(strstr(host_panic_text(), "RAM at 1..5 MiB"));
+	assert_non_null(strstr(host_panic_text(), "RAM at 2..6 MiB"));
 	assert_int_equal(host_panic_kind(), HOST_PANIC_BOOT);
 }
 

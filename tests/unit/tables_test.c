@@ -227,7 +227,7 @@ static void guest_tables(void **state)
 {
 	static uint8_t before[SIZE];
 	const struct acpi_rsdp *rsdp;
-	const struct acpi_header *root;
+	const struct acpi_header *root, *rsdt;
 	const uint8_t *fadt, *facs, *slit;
 
 	memcpy(before, (void *)FIRMWARE, SIZE);
@@ -248,6 +248,14 @@ static void guest_tables(void **state)
 	assert_memory_equal(root->signature, "XSDT", 4);
 	assert_int_equal(acpi_checksum(root, root->length), 0);
 	assert_int_equal((root->length - 36) / 8, 6);
+	/* The root of ACPI 1.0 names the same. */
+	rsdt = (const void *)(uintptr_t)rsdp->rsdt;
+	assert_memory_equal(rsdt->signature, "RSDT", 4);
+	assert_int_equal(acpi_checksum(rsdt, rsdt->length), 0);
+	assert_int_equal((rsdt->length - 36) / 4, 6);
+	for (unsigned i = 0; i < 6; i++)
+		assert_true(get32((const uint8_t *)rsdt + 36 + i * 4) ==
+			    get64((const uint8_t *)root + 36 + i * 8));
 	/* By reference what is not ours. */
 	assert_ptr_equal(in_root(root, "HPET"), (void *)HPET);
 	assert_ptr_equal(in_root(root, "MCFG"), (void *)MCFG);

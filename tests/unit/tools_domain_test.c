@@ -531,9 +531,50 @@ static void test_kernel_files(void **state)
 	free(a);
 	a = replaced(text, "</kernel>", "</x>");
 	assert_int_equal(define_text(a, NULL, &plan, NULL), ERROR_REFUSED);
-	assert_non_null(strstr(error_text(), "no <kernel>"));
+	assert_non_null(strstr(error_text(), "<initrd> but no <kernel>"));
 	free(text);
 	free(a);
+}
+
+/* <os> with nothing but the machine's type. */
+static char *own_boot(void)
+{
+	char *a = replaced(template, "<kernel>KERNEL</kernel><initrd>INITRD</initrd>", "");
+	char *b = replaced(a, "<cmdline>root=/dev/vda console=ttyS0</cmdline>", "");
+
+	free(a);
+	return b;
+}
+
+static void test_boots_from_its_disk(void **state)
+{
+	char *text = own_boot(), *out, *other, error[200];
+	struct domain_plan plan;
+	struct config config;
+
+	out = define_good(text, &plan);
+	assert_null(plan.cmdline);
+	assert_null(strstr(out, CONFIG_FILE_KERNEL));
+	assert_null(strstr(out, CONFIG_FILE_CMDLINE));
+	assert_non_null(strstr(out, CONFIG_FILE_CONFIG));
+	assert_non_null(strstr(out, "<kernel>/usr/lib/annex/annex-vmm.elf<"));
+	assert_true(config_parse(plan.config, strlen(plan.config), &config, error, sizeof(error)));
+	assert_true(config.boot_disk);
+	assert_int_equal(plan.warnings, 1);
+	assert_non_null(strstr(plan.warning[0], "movable_node"));
+	domain_free(&plan);
+	/* Its own output: the VMM is not taken for the guest's kernel. */
+	other = define_good(out, &plan);
+	assert_string_equal(other, out);
+	assert_null(plan.wish.kernel);
+	domain_free(&plan);
+	xmlFree(other);
+	xmlFree(out);
+	other = replaced(text, "device='disk'", "device='cdrom'");
+	assert_int_equal(define_text(other, NULL, &plan, NULL), ERROR_REFUSED);
+	assert_non_null(strstr(error_text(), "no disk to boot from"));
+	free(other);
+	free(text);
 }
 
 static void test_warns_of_little_pinned(void **state)
@@ -600,6 +641,7 @@ int main(void)
 		cmocka_unit_test(test_starts_from_wish),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_kernel_files),
+		cmocka_unit_test(test_boots_from_its_disk),
 		cmocka_unit_test(test_warns_of_little_pinned),
 		cmocka_unit_test(test_free_slot),
 		cmocka_unit_test(test_derived_names),
