@@ -113,6 +113,7 @@ struct tss {
 extern struct seen seen[256]; /* boot CPU */
 extern void (*volatile hook[256])(struct frame *); /* boot CPU; instead of what is usual */
 extern volatile uint64_t catch_rip; /* where an exception of TRY() goes on */
+extern volatile uint64_t catch_rsp; /* and its stack, unless 0 */
 extern volatile uint32_t caught; /* 0, or 0x100 | vector */
 extern uint64_t boot_gdt[GDT_ENTRIES];
 extern struct gate boot_idt[256];
@@ -139,8 +140,15 @@ void trap_set_ist(struct gate *idt, unsigned vector, unsigned ist);
 	}),                                                                                        \
 		caught)
 
+struct registers {
+	uint64_t rax, rbx, rcx, rdx, rsi, rdi;
+};
+
+/* Calls what lies there with those registers, and keeps them; value as of TRY(). */
+unsigned call_code(uint64_t code, struct registers *r);
+
 /* Runs code at CPL 3 until INT 0x81 or an exception; value as of TRY(). */
-unsigned user_run(void *code, void *stack);
+unsigned user_run(uint64_t code, uint64_t stack);
 
 /* ---- machine.c: what the machine is */
 
@@ -193,6 +201,9 @@ static inline uint64_t far_gpa(uint64_t va);
 /* Touches so many other far pages that none of before keeps its frame. */
 void far_push_out(void);
 extern uint64_t far_pushes;
+/* Fills bytes with a pattern, or looks whether it is there. */
+void pattern_fill(uint64_t va, uint64_t bytes, uint64_t seed);
+bool pattern_good(uint64_t va, uint64_t bytes, uint64_t seed);
 
 /* ---- smp.c */
 
@@ -211,6 +222,7 @@ void test_cpuid(void);
 void test_msr(void);
 void test_registers(void);
 void test_instructions(void);
+void test_user(void);
 void test_ports(void);
 void test_hidden(void);
 void test_nmi(void);

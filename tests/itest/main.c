@@ -21,6 +21,7 @@ void main(const void *boot_params)
 	test_msr();
 	test_registers();
 	test_instructions();
+	test_user();
 	test_ports();
 	test_hidden();
 	test_interrupts();

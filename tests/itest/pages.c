@@ -90,3 +90,24 @@ void far_push_out(void)
 			push_next = machine.far_bytes / PUSH_PART;
 	}
 }
+
+static uint8_t pattern(uint64_t at, uint64_t seed)
+{
+	uint64_t z = (at + seed) * 0x9e3779b97f4a7c15ull;
+
+	return (uint8_t)(z >> 56);
+}
+
+void pattern_fill(uint64_t va, uint64_t bytes, uint64_t seed)
+{
+	for (uint64_t i = 0; i < bytes; i++)
+		put8(va + i, pattern(i, seed));
+}
+
+bool pattern_good(uint64_t va, uint64_t bytes, uint64_t seed)
+{
+	for (uint64_t i = 0; i < bytes; i++)
+		if (get8(va + i) != pattern(i, seed))
+			return false;
+	return true;
+}

@@ -1,19 +1,4 @@
 #include "itest.h"
-void test_instructions(void)
-{
-}
-void test_ports(void)
-{
-}
-void test_hidden(void)
-{
-}
-void test_nmi(void)
-{
-}
-void test_interrupts(void)
-{
-}
 void test_events(void)
 {
 }

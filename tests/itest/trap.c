@@ -9,7 +9,7 @@
 
 struct seen seen[256];
 void (*volatile hook[256])(struct frame *);
-volatile uint64_t catch_rip;
+volatile uint64_t catch_rip, catch_rsp;
 volatile uint32_t caught;
 uint64_t boot_gdt[GDT_ENTRIES] __attribute__((aligned(16)));
 struct gate boot_idt[256] __attribute__((aligned(16)));
@@ -86,17 +86,32 @@ void trap(struct frame *f)
 	} else if (catch_rip && f->vector < 32 && f->vector != NMI) {
 		caught = CAUGHT(f->vector);
 		f->rip = catch_rip;
+		if (catch_rsp)
+			f->rsp = catch_rsp;
 		f->rflags &= ~FLAG_TF;
 	} else if (f->vector < 32 && f->vector > OF) {
 		unexpected(f);
 	}
 }
 
-unsigned user_run(void *code, void *stack)
+unsigned user_run(uint64_t code, uint64_t stack)
 {
 	user_runs = true;
-	user_call(code, stack);
+	user_call((void *)code, (void *)stack);
 	return user_caught;
+}
+
+unsigned call_code(uint64_t code, struct registers *r)
+{
+	register uint64_t target __asm__("r8") = code;
+	unsigned got = TRY("movq %%rsp, catch_rsp(%%rip)\n\tcall *%%r8",
+			   : "+a"(r->rax), "+b"(r->rbx), "+c"(r->rcx), "+d"(r->rdx), "+S"(r->rsi),
+			   "+D"(r->rdi), "+r"(target)
+			   :
+			   : "r9", "r10", "r11", "memory", "cc");
+
+	catch_rsp = 0;
+	return got;
 }
 
 void trap_load_gdt(uint64_t *gdt)
