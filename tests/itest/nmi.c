@@ -16,10 +16,21 @@ static void send_nmi(void)
 	apic_send(apic_id(), ICR_NMI | ICR_ASSERT);
 }
 
-static bool arrives(uint32_t count)
+static bool waited(uint32_t count)
 {
 	for (unsigned i = 0; i < SOON && seen[NMI].count != count; i++)
 		apic_wait_us(10);
+	return seen[NMI].count == count;
+}
+
+/*
+ * Where the APIC is not watched, an NMI that coincides with a kick of the VMM's is taken for it. So
+ * there a lost one is sent once more.
+ */
+static bool arrives(uint32_t count)
+{
+	for (unsigned i = 0; i < 5 && !waited(count) && machine_option("unwatched", 0); i++)
+		send_nmi();
 	return seen[NMI].count == count;
 }
 
@@ -84,7 +95,7 @@ static void nesting(void)
 	far_push_out();
 	reset(nested);
 	send_nmi();
-	arrives(before + 2);
+	waited(before + 2);
 	same(entries, 2, "of two NMIs in the handler one is kept");
 	same(deepest, 1, "it comes behind the handler's IRET");
 	ok(!early, "not before, whatever exits in the handler");
@@ -94,7 +105,7 @@ static void nesting(void)
 	before = seen[NMI].count;
 	reset(nested_iret);
 	send_nmi();
-	arrives(before + 2);
+	waited(before + 2);
 	same(entries, 2, "an IRET of another exception in the handler lets the next one in");
 	same(deepest, 2, "inside the handler");
 	ok(!early, "not before that");

@@ -5,6 +5,7 @@
 #define ADDRESS   0x000ffffffffff000ull
 #define LOW       (4 * GIB)
 #define PUSH_PART 2 /* of the window: what far_push_out() touches */
+#define SETTLE_US 1000
 
 bool pages_giant;
 uint64_t far_pushes;
@@ -89,6 +90,8 @@ void far_push_out(void)
 		if (push_next == machine.far_bytes)
 			push_next = machine.far_bytes / PUSH_PART;
 	}
+	/* Reclaim comes to its rest, and with it the VMM's kicks. */
+	apic_wait_us(SETTLE_US);
 }
 
 static uint8_t pattern(uint64_t at, uint64_t seed)
