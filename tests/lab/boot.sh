@@ -34,7 +34,7 @@ line='console=ttyS0 movable_node swiotlb=force numa_balancing=disable'
 defaults() {
 	grub='' uefi='' tells='' plant=''
 	machine=q35 bus=pcie.0 smp=2 memory=512 cpu=max,la57=off
-	nic=virtio-net-pci,disable-legacy=on files=(kernel config cmdline)
+	nic=virtio-net-pci,disable-legacy=on,romfile= net=restrict=on files=(kernel config cmdline)
 	cp "$kernel" "$work/kernel"
 	echo "$good" >"$work/config"
 	printf '%s' "$line" >"$work/cmdline"
@@ -66,7 +66,7 @@ boot() {
 		-display none -no-reboot -nodefaults -serial "file:$log" \
 		-serial "$port" \
 		"${arguments[@]}" -gdb "unix:$work/gdb,server=on,wait=off" \
-		-device $nic,bus=$bus,addr=0x10,netdev=f,romfile= -netdev user,id=f,restrict=on \
+		-device $nic,bus=$bus,addr=0x10,netdev=f -netdev user,id=f,$net \
 		</dev/null >"$work/qemu" 2>&1 &
 	pid=$!
 	until grep -aqE "$pattern" "$log" 2>/dev/null; do
@@ -169,6 +169,18 @@ files=(config)
 boot "the guest's own disk" 'waiting for server one .*resolving'
 echo 'boot = tape' >>"$work/config"
 refused "an unknown way to boot" 'config line 8: boot = tape: must be kernel or disk'
+
+# The network answers for the server's address: the card sends, receives and filters.
+answers=restrict=on,net=10.77.0.0/24,host=10.77.0.1
+net=$answers
+boot "a server's host that answers" 'waiting for server one .*connecting'
+nic=e1000,romfile= net=$answers
+boot "e1000 (82540EM), q35" 'waiting for server one .*connecting'
+nic=e1000 net=$answers machine=pc bus=pci.0
+boot "e1000 with its ROM, i440fx" 'waiting for server one .*connecting'
+nic=e1000-82545em,romfile= net=$answers smp=1
+boot "e1000 (82545EM), one CPU" 'waiting for server one .*connecting'
+
 files=(config cmdline)
 refused "no kernel" 'fw_cfg has no file opt/org.annex/kernel'
 files=(kernel cmdline)
@@ -217,10 +229,10 @@ change nic 00:00.0
 refused "another device there" '00:00.0: found 8086:29c0, not a modern-only'
 change nic 01:00.0
 refused "a NIC behind a bridge" 'must lie on the root bus'
-nic=virtio-net-pci,disable-legacy=off
+nic=virtio-net-pci,disable-legacy=off,romfile=
 refused "a transitional NIC" 'found 1af4:1000, not a modern-only'
-nic=e1000
-refused "another card" 'found 8086:100e'
+nic=rtl8139,romfile=
+refused "another card" 'found 10ec:8139, not .*82540EM'
 
 smp=18
 refused "17 guest CPUs" 'more than 17 CPUs.*<vcpu>17'

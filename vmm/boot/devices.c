@@ -6,6 +6,7 @@
 #include "machine/fw_cfg.h"
 #include "machine/hidden.h"
 #include "machine/paging.h"
+#include "nic/card.h"
 
 #define REG_VENDOR              0x00
 #define REG_DEVICE              0x02
@@ -23,7 +24,6 @@
 
 #define VENDOR_NONE    0xffff
 #define VENDOR_VIRTIO  0x1af4
-#define DEVICE_NET     0x1041
 #define DEVICE_BALLOON 0x1045 /* its Linux driver hands out pages without the DMA API */
 
 #define COM2_FIRST 0x2f8
@@ -116,6 +116,12 @@ unsigned devices_busy(struct layout_range *range, unsigned room)
 	return w.count;
 }
 
+static void hide_memory(const struct pci_bar *bar, const char *what)
+{
+	hidden_add(HIDDEN_MEMORY, bar->base & ~PAGE_MASK, (bar->base + bar->bytes - 1) | PAGE_MASK,
+		what);
+}
+
 static void hide_function(pci_address a, const char *what)
 {
 	uint64_t ecam = acpi_ecam();
@@ -132,11 +138,12 @@ static void hide_function(pci_address a, const char *what)
 			hidden_add(HIDDEN_PORTS, bar.base, bar.base + bar.bytes - 1, what);
 			continue;
 		}
-		hidden_add(HIDDEN_MEMORY, bar.base & ~PAGE_MASK,
-			(bar.base + bar.bytes - 1) | PAGE_MASK, what);
+		hide_memory(&bar, what);
 		if (bar.base + bar.bytes > HIGH)
 			paging_map(bar.base, bar.bytes, true);
 	}
+	if (pci_rom_off(a, &bar) && bar.base)
+		hide_memory(&bar, what);
 }
 
 static void check_nic(pci_address a)
@@ -149,11 +156,10 @@ static void check_nic(pci_address a)
 			bus, slot, function);
 	if (vendor == VENDOR_NONE)
 		panic_boot("config nic = %02x:%02x.%x: there is no device", bus, slot, function);
-	if (vendor != VENDOR_VIRTIO || device != DEVICE_NET)
-		panic_boot("config nic = %02x:%02x.%x: found %04x:%04x, not a modern-only "
-			   "virtio-net card (1af4:1041)",
-			bus, slot, function, vendor, device);
-	log_info("nic: virtio-net at %02x:%02x.%x", bus, slot, function);
+	if (!card_find(vendor, device))
+		panic_boot("config nic = %02x:%02x.%x: found %04x:%04x, not " CARD_KNOWN, bus, slot,
+			function, vendor, device);
+	log_info("nic: %s at %02x:%02x.%x", card_find(vendor, device), bus, slot, function);
 }
 
 void devices_hide(pci_address nic)

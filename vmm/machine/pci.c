@@ -9,6 +9,7 @@
 #define REG_COMMAND      0x04
 #define REG_STATUS       0x06
 #define REG_BAR          0x10
+#define REG_ROM          0x30
 #define REG_CAPABILITIES 0x34
 #define COMMAND_DECODE   0x3u
 #define STATUS_LIST      0x10u
@@ -16,6 +17,8 @@
 #define BAR_IO    0x1u
 #define BAR_TYPE  0x6u
 #define BAR_64BIT 0x4u
+
+#define ROM_ADDRESS 0xfffff800u
 
 static void select(pci_address a, unsigned offset)
 {
@@ -97,6 +100,17 @@ bool pci_bar(pci_address a, unsigned index, struct pci_bar *bar)
 		bar->bytes = (uint32_t)(~(mask & ~0xfu) + 1);
 	}
 	pci_write16(a, REG_COMMAND, command);
+	return mask != 0;
+}
+
+bool pci_rom_off(pci_address a, struct pci_bar *rom)
+{
+	uint32_t base = pci_read32(a, REG_ROM) & ROM_ADDRESS, mask;
+
+	pci_write32(a, REG_ROM, ROM_ADDRESS); /* all ones, but for the bit that enables it */
+	mask = pci_read32(a, REG_ROM) & ROM_ADDRESS;
+	pci_write32(a, REG_ROM, base);
+	*rom = (struct pci_bar){.base = base, .bytes = (uint32_t)(~mask + 1)};
 	return mask != 0;
 }
 

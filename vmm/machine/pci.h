@@ -24,6 +24,9 @@ struct pci_bar {
 /* Sizes BAR 0..5; false if it is not there. Decoding is switched off meanwhile. */
 bool pci_bar(pci_address a, unsigned index, struct pci_bar *bar);
 
+/* Switches the expansion ROM's decoding off for good and sizes it; false if there is none (6.2.5.2). */
+bool pci_rom_off(pci_address a, struct pci_bar *rom);
+
 /* Offset of the first capability of that id at or behind `from` (0 = the list's head), or 0. */
 unsigned pci_capability(pci_address a, uint8_t id, unsigned from);
 

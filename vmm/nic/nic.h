@@ -38,7 +38,7 @@ struct nic_counters {
 
 struct nic_ops {
 	const char *name;
-	/* Resets the card, fills mac, mtu and receive_slots. Once. 0, or -1 with *reason. */
+	/* Resets the card, fills mac, mtu, mtu_max, silent, receive_slots. Once. 0, or -1 with *reason. */
 	int (*start)(struct nic *nic, const char **reason);
 	/*
 	 * Sends head followed by body as one frame (body may be NULL). Both are copied before it
@@ -53,7 +53,7 @@ struct nic_ops {
 	void (*release)(struct nic *nic, const struct nic_frame *frame);
 	/*
 	 * on: ask for an interrupt at the next frame and return true if frames came in meanwhile
-	 * (then do not halt). off: no interrupts.
+	 * (then do not halt). off: no interrupts. A silent card only says whether frames came in.
 	 */
 	bool (*notify)(struct nic *nic, bool on);
 };
@@ -62,7 +62,9 @@ struct nic {
 	const struct nic_ops *ops;
 	bool polled; /* set before start(): it never interrupts, and notify() is not called */
 	uint8_t mac[6];
+	bool silent; /* set by start(): it cannot interrupt; who halts must come back by a timer */
 	uint16_t mtu; /* link MTU the card reports, 1500 if it reports none */
+	uint16_t mtu_max; /* the largest link MTU it may be told to use */
 	uint32_t receive_slots; /* frames that can arrive without being lost between two turns */
 	struct nic_counters counters;
 	void *driver;

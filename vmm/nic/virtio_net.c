@@ -222,6 +222,7 @@ static void read_config(struct nic *nic, const struct virtio_net *v, uint64_t fe
 			nic->mac[i] = v->config->mac[i];
 		nic->mtu = features & VIRTIO_NET_F_MTU ? v->config->mtu : 1500;
 	} while (generation != v->common->generation);
+	nic->mtu_max = nic->mtu;
 	if (!(features & VIRTIO_NET_F_MAC)) {
 		static const uint8_t local[6] = {0x02, 0x61, 0x6e, 0x6e, 0x65, 0x78};
 

@@ -12,7 +12,7 @@
 #include "machine/console.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
-#include "nic/virtio_net.h"
+#include "nic/card.h"
 #include "service/core.h"
 #include "service/manage.h"
 #include "service/report.h"
@@ -24,6 +24,8 @@
 #define RECEIVE_BUDGET 32u
 #define SPIN_NS        20000ull /* idle turns before the first halt: a peer may share our CPU */
 #define TICK_NS        (20 * MS) /* longest sleep: the management port has no interrupt of ours */
+#define LOOK_NS        20000ull /* first look at a silent card, */
+#define LOOK_PART      8u /* and again after this part of the time for which nothing came */
 #define POLL_NS        (5 * MS) /* between looks at the management port */
 #define ANSWER_NS      500000ull /* between 16 bytes of an answer */
 #define MANAGE_LATE_NS (10 * MS) /* its turn comes after this though faults keep coming */
@@ -178,10 +180,23 @@ static bool turn(struct service *s)
 	return work;
 }
 
+/*
+ * A card that cannot interrupt is looked at by a timer: soon while there is something to wait for,
+ * later the longer nothing came.
+ */
+static uint64_t look_again(const struct service *s, uint64_t now)
+{
+	uint64_t idle = now > s->busy_at ? (now - s->busy_at) / LOOK_PART : 0;
+
+	return now + (idle > LOOK_NS ? idle : LOOK_NS);
+}
+
 static uint64_t deadline(const struct service *s, uint64_t now)
 {
 	uint64_t at = now + TICK_NS;
 
+	if (s->nic.silent)
+		at = earlier(at, look_again(s, now));
 	if (manage_busy(&s->manage))
 		at = earlier(at, s->manage_at);
 	if (s->fabric)
@@ -240,13 +255,13 @@ static void start_nic(struct service *s)
 	text_format(
 		where, sizeof(where), "%02x:%02x.%x", c->nic >> 8, c->nic >> 3 & 31, c->nic & 7);
 	s->nic.polled = layout_one_cpu();
-	if (virtio_net_bind(&s->nic, c->nic, &reason) || s->nic.ops->start(&s->nic, &reason))
+	if (card_bind(&s->nic, c->nic, &reason) || s->nic.ops->start(&s->nic, &reason))
 		panic_boot("nic = %s: %s", where, reason);
 	log_info("fabric NIC %s: %s, %02x:%02x:%02x:%02x:%02x:%02x, MTU %u", where,
 		s->nic.ops->name, s->nic.mac[0], s->nic.mac[1], s->nic.mac[2], s->nic.mac[3],
 		s->nic.mac[4], s->nic.mac[5], s->nic.mtu);
-	if (c->mtu > s->nic.mtu)
-		log_warning("mtu = %u, but the NIC says %u", c->mtu, s->nic.mtu);
+	if (c->mtu > s->nic.mtu_max)
+		log_warning("mtu = %u, but the NIC says %u", c->mtu, s->nic.mtu_max);
 }
 
 static void start_fabric(struct service *s)
