@@ -174,10 +174,8 @@ static void start_filter(const struct e1000 *e, const uint8_t mac[6])
 /* [14.4] */
 static void start_receive(struct e1000 *e)
 {
-	if (!e->rx) {
-		e->rx = memory_take(RX_SLOTS * sizeof(*e->rx), 4096, "NIC ring");
-		e->rx_buffers = memory_take((size_t)RX_SLOTS * RX_SLOT_BYTES, 4096, "NIC buffers");
-	}
+	e->rx = memory_take(RX_SLOTS * sizeof(*e->rx), 4096, "NIC ring");
+	e->rx_buffers = memory_take((size_t)RX_SLOTS * RX_SLOT_BYTES, 4096, "NIC buffers");
 	for (uint32_t i = 0; i < RX_SLOTS; i++)
 		e->rx[i] = (struct e1000_receive){
 			.address = (uintptr_t)e->rx_buffers + (uint64_t)i * RX_SLOT_BYTES};
@@ -201,11 +199,8 @@ static void start_receive(struct e1000 *e)
 /* [14.5] */
 static void start_send(struct e1000 *e)
 {
-	if (!e->tx) {
-		e->tx = memory_take(TX_SLOTS * sizeof(*e->tx), 4096, "NIC ring");
-		e->tx_buffers = memory_take((size_t)TX_SLOTS * TX_SLOT_BYTES, 4096, "NIC buffers");
-	}
-	memset(e->tx, 0, TX_SLOTS * sizeof(*e->tx));
+	e->tx = memory_take(TX_SLOTS * sizeof(*e->tx), 4096, "NIC ring");
+	e->tx_buffers = memory_take((size_t)TX_SLOTS * TX_SLOT_BYTES, 4096, "NIC buffers");
 	e->tx_next = e->tx_oldest = e->tx_tail = e->held = 0;
 	set(e, E1000_TDBAL, (uint32_t)(uintptr_t)e->tx);
 	set(e, E1000_TDBAH, (uint32_t)((uintptr_t)e->tx >> 32));
