@@ -220,6 +220,7 @@ static void add_address(xmlNode *device, unsigned slot)
 static void add_fabric(xmlNode *devices, const struct domain_plan *plan, unsigned slot)
 {
 	xmlNode *nic = xml_add(devices, NULL, "interface", NULL);
+	bool virtio = !strcmp(plan->wish.model, "virtio");
 	char mac[18], mtu[16];
 
 	domain_mac(plan->uuid, FABRIC_NIC, mac);
@@ -227,8 +228,10 @@ static void add_fabric(xmlNode *devices, const struct domain_plan *plan, unsigne
 	xml_set(nic, "type", "bridge");
 	xml_set(xml_add(nic, NULL, "mac", NULL), "address", mac);
 	xml_set(xml_add(nic, NULL, "source", NULL), "bridge", plan->wish.bridge);
-	xml_set(xml_add(nic, NULL, "model", NULL), "type", "virtio-non-transitional");
-	xml_set(xml_add(nic, NULL, "driver", NULL), "iommu", "on");
+	xml_set(xml_add(nic, NULL, "model", NULL), "type",
+		virtio ? "virtio-non-transitional" : plan->wish.model);
+	if (virtio)
+		xml_set(xml_add(nic, NULL, "driver", NULL), "iommu", "on");
 	xml_set(xml_add(nic, NULL, "mtu", NULL), "size", mtu);
 	xml_set(xml_add(nic, NULL, "alias", NULL), "name", DEVICES_FABRIC);
 	xml_set(xml_add(nic, NULL, "rom", NULL), "enabled", "no");

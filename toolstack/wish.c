@@ -128,6 +128,14 @@ static int parse_log(const xmlNode *node, const char *text, struct wish *wish)
 	return bad(node, text, "Give error, warning, info or debug");
 }
 
+static int parse_model(const xmlNode *node, const char *text, struct wish *wish)
+{
+	if (strcmp(text, "virtio") && strcmp(text, "e1000"))
+		return bad(node, text, "Give virtio or e1000");
+	memcpy(wish->model, text, strlen(text) + 1);
+	return 0;
+}
+
 static int parse_service_core(const xmlNode *node, const char *text, struct wish *wish)
 {
 	wish->service_core = !strcmp(text, "yes");
@@ -208,6 +216,8 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 			       : bad(node, text, "Give the router's address as A.B.C.D");
 	if (!strcmp(name, "bridge"))
 		return parse_bridge(node, text, wish);
+	if (!strcmp(name, "model"))
+		return parse_model(node, text, wish);
 	if (!strcmp(name, "log"))
 		return parse_log(node, text, wish);
 	if (!strcmp(name, "service-core"))
@@ -227,7 +237,7 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 	return error_set(ERROR_REFUSED,
 		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
 		"address, "
-		"gateway, bridge, mtu, prefetch, log, service-core",
+		"gateway, bridge, mtu, model, prefetch, log, service-core",
 		name);
 }
 
@@ -262,8 +272,11 @@ int wish_parse(const xmlNode *far, struct wish *wish)
 {
 	int code = 0;
 
-	*wish = (struct wish){
-		.mtu = ANNEX_MTU, .prefetch = -1, .bridge = ANNEX_BRIDGE, .service_core = true};
+	*wish = (struct wish){.mtu = ANNEX_MTU,
+		.prefetch = -1,
+		.bridge = ANNEX_BRIDGE,
+		.model = "virtio",
+		.service_core = true};
 	error_clear();
 	for (const xmlNode *n = far->children; n && !code; n = n->next) {
 		if (n->type != XML_ELEMENT_NODE)

@@ -26,6 +26,7 @@ struct wish {
 	uint32_t gateway; /* 0: none */
 	char bridge[WISH_BRIDGE_MAX];
 	unsigned mtu;
+	char model[8]; /* of the fabric's NIC: "virtio" or "e1000" */
 	int prefetch; /* pages; -1: the VMM's own */
 	char log[8]; /* "": default */
 	bool service_core; /* the VMM gets a CPU of its own */

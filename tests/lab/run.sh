@@ -199,6 +199,29 @@ part_grub() {
 	virsh destroy guest 2>/dev/null
 }
 
+# The fabric NIC is an Intel one, which the service core looks at by a timer; jumbo frames.
+part_e1000() {
+	local json
+	lab_disk guest
+	lab_xml guest hidden,pattern,dict x:1
+	sed -i -e 's|<annex:mtu>|<annex:model>e1000</annex:model>&|' \
+		-e 's/annex.run=[^ ]*/& annex.stay/' "$work/guest.xml"
+	annex guest define "$work/guest.xml" >"$logs/guest.define" 2>&1 || {
+		not_ok "annex guest define"
+		return
+	}
+	virsh start guest || { not_ok "virsh start"; return; }
+	lab_wait guest 420 LAB-END
+	expect_workloads guest 3 "e1000"
+	json=$(annex stat guest --json) || json={}
+	echo "$json" >"$logs/e1000.json"
+	check "e1000: pages came from the server" \
+		[ "$(stat_value "$json" .counters.far.remote_fills)" -gt 0 ]
+	check "e1000: in whole frames" [ "$(stat_value "$json" .counters.nic.receive_errors)" -eq 0 ]
+	check "e1000: the session held" [ "$(jq '.status.servers[0].reconnects' <<<"$json")" = 0 ]
+	virsh destroy guest 2>/dev/null
+}
+
 # Boots that must not happen, with the reason on the console.
 part_refusals() {
 	define guest hello x:1 && virsh start guest || { not_ok "a first guest starts"; return; }
@@ -230,7 +253,7 @@ told_by_stat() {
 }
 not_says() { ! says "$@"; }
 
-parts=${*:-baseline workloads stall shutdown one_cpu refusals}
+parts=${*:-baseline workloads stall shutdown one_cpu e1000 refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"

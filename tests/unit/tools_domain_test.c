@@ -265,6 +265,33 @@ static void test_service_core(void **state)
 	assert_cpus("<annex:service-core>no</annex:service-core>", "1");
 }
 
+static void assert_model(const char *model, const char *type, bool virtio)
+{
+	struct domain_plan plan;
+	char *a = example(), *text = replaced(a, "<annex:mtu>9000</annex:mtu>", model), *out;
+	xmlDoc *doc;
+	xmlNode *fabric;
+
+	out = define_good(text, &plan);
+	doc = xml_parse(out, strlen(out), "out");
+	fabric = by_alias(xml_child(xmlDocGetRootElement(doc), "devices"), DEVICES_FABRIC);
+	assert_true(xml_attr_is(xml_child(fabric, "model"), "type", type));
+	assert_int_equal(xml_child(fabric, "driver") != NULL, virtio);
+	assert_true(xml_attr_is(xml_child(fabric, "address"), "slot", "0x10"));
+	assert_true(xml_attr_is(xml_child(fabric, "rom"), "enabled", "no"));
+	xmlFreeDoc(doc);
+	xmlFree(out);
+	domain_free(&plan);
+	free(text);
+	free(a);
+}
+
+static void test_fabric_model(void **state)
+{
+	assert_model("<annex:model>e1000</annex:model>", "e1000", false);
+	assert_model("<annex:model>virtio</annex:model>", "virtio-non-transitional", true);
+}
+
 /* The VMM's own reader takes what we write, and reads the same numbers. */
 static void test_config_is_read_by_vmm(void **state)
 {
@@ -320,6 +347,7 @@ static void test_defined_twice(void **state)
 	static const char *const changes[][2] = {
 		{"<vcpu>1</vcpu>", "<vcpu>1</vcpu>"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:service-core>no</annex:service-core>"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:model>e1000</annex:model>"},
 		{"<cmdline>root=/dev/vda console=ttyS0</cmdline>", ""},
 		{"  <devices>\n", "  <devices><console type='pty'/>\n"},
 		{"  <devices>\n", "  <devices><serial type='pty'><target port='0'/></serial>\n"},
@@ -417,6 +445,8 @@ static void test_refusals(void **state)
 			ERROR_REFUSED, "<annex:gateway> 10.9.9.9"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:log>loud</annex:log>", ERROR_REFUSED,
 			"warning, info or debug"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:model>rtl8139</annex:model>", ERROR_REFUSED,
+			"Give virtio or e1000"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:service-core>maybe</annex:service-core>",
 			ERROR_REFUSED, "Give yes or no"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:wish/>", ERROR_REFUSED,
@@ -636,6 +666,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_transformed),
 		cmocka_unit_test(test_service_core),
+		cmocka_unit_test(test_fabric_model),
 		cmocka_unit_test(test_config_is_read_by_vmm),
 		cmocka_unit_test(test_defined_twice),
 		cmocka_unit_test(test_starts_from_wish),
