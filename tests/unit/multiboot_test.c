@@ -124,7 +124,7 @@ static void modules_map_and_line(void **state)
 	assert_true(start.map.row[1].start == 0x100000 && start.map.row[1].end == 0x1101000);
 	assert_int_equal(start.map.row[2].type, MEMMAP_NVS);
 	assert_int_equal(start.map.row[3].type, MEMMAP_RESERVED);
-	assert_true(start.rsdp == 0 && start.screen.kind == START_SCREEN_NONE);
+	assert_true(start.rsdp == 0 && start.screen.kind == DISPLAY_NONE);
 }
 
 static void refused(const char *text)
@@ -269,7 +269,7 @@ static void screens(void **state)
 	struct screen_info s = {0};
 
 	framebuffer(0x880000000, 4096, 1024, 768, 32, 1);
-	assert_int_equal(start.screen.kind, START_SCREEN_PIXELS);
+	assert_int_equal(start.screen.kind, DISPLAY_PIXELS);
 	screen_fill(&s, &start.screen);
 	assert_int_equal(s.orig_video_isVGA, VIDEO_TYPE_VLFB);
 	assert_true(s.lfb_base == 0x80000000 && s.ext_lfb_base == 8);
@@ -282,9 +282,9 @@ static void screens(void **state)
 	screen_fill(&s, &start.screen);
 	assert_true(s.orig_video_isVGA == VIDEO_TYPE_VGAC && s.orig_video_cols == 80);
 	framebuffer(0x80000000, 100, 1024, 768, 32, 1); /* lines that overlap */
-	assert_int_equal(start.screen.kind, START_SCREEN_NONE);
+	assert_int_equal(start.screen.kind, DISPLAY_NONE);
 	framebuffer(0x80000000, 4096, 1024, 768, 8, 0); /* indexed */
-	assert_int_equal(start.screen.kind, START_SCREEN_NONE);
+	assert_int_equal(start.screen.kind, DISPLAY_NONE);
 	memset(&s, 0, sizeof(s));
 	screen_fill(&s, &start.screen);
 	assert_int_equal(s.orig_video_isVGA, 0);

@@ -19,6 +19,7 @@
 #include "machine/clock.h"
 #include "machine/console.h"
 #include "machine/cpu.h"
+#include "machine/display.h"
 #include "machine/fw_cfg.h"
 #include "machine/idt.h"
 #include "machine/memmap.h"
@@ -133,6 +134,8 @@ static void read_start(uint32_t magic, const void *information)
 		pvh_read(information, &start);
 		break;
 	case MULTIBOOT_MAGIC:
+		multiboot_find_display(information, &start.screen);
+		display_init(&start.screen);
 		multiboot_read(information, &start);
 		find_fw_cfg();
 		break;

@@ -21,7 +21,7 @@
 
 #define FRAMEBUFFER_RGB  1u
 #define FRAMEBUFFER_TEXT 2u
-#define RGB_BYTES        (offsetof(struct tag_framebuffer, blue) + sizeof(struct start_color))
+#define RGB_BYTES        (offsetof(struct tag_framebuffer, blue) + sizeof(struct display_color))
 
 struct header {
 	uint32_t bytes;
@@ -62,7 +62,7 @@ struct tag_framebuffer {
 	uint8_t depth;
 	uint8_t type;
 	uint16_t reserved;
-	struct start_color red, green, blue; /* type FRAMEBUFFER_RGB only */
+	struct display_color red, green, blue; /* type FRAMEBUFFER_RGB only */
 };
 
 /* The loader's copy; its tables are where it says. */
@@ -129,9 +129,9 @@ static void read_mmap(const struct tag_mmap *t, struct memmap *map)
 	}
 }
 
-static void read_framebuffer(const struct tag_framebuffer *t, struct start_screen *screen)
+static void read_framebuffer(const struct tag_framebuffer *t, struct display *screen)
 {
-	struct start_screen s = {
+	struct display s = {
 		.base = t->base,
 		.pitch = t->pitch,
 		.width = t->width,
@@ -141,12 +141,13 @@ static void read_framebuffer(const struct tag_framebuffer *t, struct start_scree
 
 	if (!s.width || !s.height || s.width > 0xffff || s.height > 0xffff || s.pitch > 0xffff)
 		return;
-	if (t->type == FRAMEBUFFER_TEXT && s.width <= 0xff && s.height <= 0xff) {
-		s.kind = START_SCREEN_TEXT;
+	if (t->type == FRAMEBUFFER_TEXT && s.width <= 0xff && s.height <= 0xff &&
+		s.pitch >= 2 * s.width) {
+		s.kind = DISPLAY_TEXT;
 		*screen = s;
 	} else if (t->type == FRAMEBUFFER_RGB && t->tag.bytes >= RGB_BYTES && s.depth >= 15 &&
 		   s.depth <= 32 && s.pitch >= s.width * ((s.depth + 7u) / 8)) {
-		s.kind = START_SCREEN_PIXELS;
+		s.kind = DISPLAY_PIXELS;
 		s.red = t->red;
 		s.green = t->green;
 		s.blue = t->blue;
@@ -210,7 +211,15 @@ static void read_tag(const struct tag *t, struct start *start)
 	}
 }
 
-void multiboot_read(const void *information, struct start *start)
+static void find_display(const struct tag *t, struct start *start)
+{
+	if (t->type == TAG_FRAMEBUFFER && t->bytes >= least(t->type))
+		read_framebuffer((const void *)t, &start->screen);
+}
+
+/* Calls `read` with each tag that lies whole in the information. Stops the boot if one does not. */
+static void each_tag(const void *information, struct start *start,
+	void (*read)(const struct tag *t, struct start *start))
 {
 	const struct header *h = information;
 	uint32_t at = sizeof(*h);
@@ -224,11 +233,24 @@ void multiboot_read(const void *information, struct start *start)
 			panic_boot("the loader's information is damaged at byte %u", at);
 		if (t->type == TAG_END)
 			break;
-		read_tag(t, start);
+		read(t, start);
 		at += (t->bytes + TAG_ALIGN - 1) & ~(TAG_ALIGN - 1);
 		if (at > h->bytes)
 			at = h->bytes;
 	}
+}
+
+void multiboot_find_display(const void *information, struct display *display)
+{
+	struct start found = {.screen = {.kind = DISPLAY_NONE}};
+
+	each_tag(information, &found, find_display);
+	*display = found.screen;
+}
+
+void multiboot_read(const void *information, struct start *start)
+{
+	each_tag(information, start, read_tag);
 	if (!start->map.rows)
 		panic_boot("the loader gave no memory map");
 }

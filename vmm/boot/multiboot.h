@@ -11,6 +11,9 @@
 
 #define MULTIBOOT_MAGIC 0x36d76289u
 
+/* Boot only: looks for the screen alone, so that it can show what is wrong with the rest. */
+void multiboot_find_display(const void *information, struct display *display);
+
 /*
  * Boot only, before any memory but the image is written: the information may lie anywhere. Stops the
  * boot with what is wrong with it or with the modules. Of what it says only the modules' contents

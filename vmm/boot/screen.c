@@ -6,7 +6,7 @@
 #define TEXT_POINTS 16u
 #define SIZE_UNIT   65536u /* of lfb_size with VIDEO_TYPE_VLFB */
 
-static void fill_text(struct screen_info *info, const struct start_screen *s)
+static void fill_text(struct screen_info *info, const struct display *s)
 {
 	info->orig_video_isVGA = VIDEO_TYPE_VGAC;
 	info->orig_video_mode = TEXT_MODE;
@@ -15,13 +15,13 @@ static void fill_text(struct screen_info *info, const struct start_screen *s)
 	info->orig_video_points = TEXT_POINTS;
 }
 
-static unsigned end_of(struct start_color c)
+static unsigned end_of(struct display_color c)
 {
 	return c.position + c.bits;
 }
 
 /* The bits above the colours are the padding that drivers look for. */
-static void fill_colors(struct screen_info *info, const struct start_screen *s)
+static void fill_colors(struct screen_info *info, const struct display *s)
 {
 	unsigned end = end_of(s->red);
 
@@ -41,7 +41,7 @@ static void fill_colors(struct screen_info *info, const struct start_screen *s)
 	}
 }
 
-static void fill_pixels(struct screen_info *info, const struct start_screen *s)
+static void fill_pixels(struct screen_info *info, const struct display *s)
 {
 	uint64_t bytes = (uint64_t)s->pitch * s->height;
 
@@ -59,16 +59,16 @@ static void fill_pixels(struct screen_info *info, const struct start_screen *s)
 	fill_colors(info, s);
 }
 
-void screen_fill(struct screen_info *info, const struct start_screen *screen)
+void screen_fill(struct screen_info *info, const struct display *screen)
 {
 	switch (screen->kind) {
-	case START_SCREEN_TEXT:
+	case DISPLAY_TEXT:
 		fill_text(info, screen);
 		break;
-	case START_SCREEN_PIXELS:
+	case DISPLAY_PIXELS:
 		fill_pixels(info, screen);
 		break;
-	case START_SCREEN_NONE:
+	case DISPLAY_NONE:
 		return;
 	}
 	log_info("screen: %ux%u, %u bits, %u bytes a line, at %lx", screen->width, screen->height,

@@ -7,6 +7,6 @@
 #include "boot/start.h"
 
 /* Fills a zeroed screen_info; leaves it alone if there is no screen. */
-void screen_fill(struct screen_info *info, const struct start_screen *screen);
+void screen_fill(struct screen_info *info, const struct display *screen);
 
 #endif

@@ -2,6 +2,7 @@
 /* 8250/16550A serial ports (National Semiconductor PC16550D data sheet). */
 #include <stdint.h>
 #include "machine/console.h"
+#include "machine/display.h"
 #include "machine/x86.h"
 
 #define COM1 0x3f8
@@ -51,6 +52,7 @@ void console_init(void)
 
 void console_hand_off(void)
 {
+	display_hand_off();
 	com1_ours = false;
 }
 
@@ -77,6 +79,7 @@ static void put(char c)
 
 void console_write(const char *text, size_t length)
 {
+	display_write(text, length);
 	if (!com1_ours)
 		return;
 	for (size_t i = 0; i < length; i++) {

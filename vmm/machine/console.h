@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* COM1 until hand-off, and again for the panic report; COM2 is the management port. */
+/*
+ * COM1 and the display (machine/display.h) until hand-off, and COM1 again for the panic report; COM2
+ * is the management port.
+ */
 #ifndef ANNEX_CONSOLE_H
 #define ANNEX_CONSOLE_H
 
@@ -7,7 +10,7 @@
 #include <stddef.h>
 
 void console_init(void);
-void console_write(const char *text, size_t length); /* to COM1, waiting for the UART */
+void console_write(const char *text, size_t length); /* waiting for the UART */
 void console_hand_off(void); /* COM1 is the guest's now: console_write() does nothing */
 void console_take_back(void); /* panic: it is ours again */
 
