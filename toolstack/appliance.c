@@ -225,19 +225,20 @@ static int put_provider(struct builder *b)
 	return code;
 }
 
-static int put_modules(struct builder *b, const char *tree)
+static int put_modules(struct builder *b, const char *tree, bool emulated)
 {
 	static const struct {
 		const char *name;
 		bool optional;
+		bool hardware; /* slower than its alternative where an emulator runs it */
 	} wanted[] = {
-		{"virtio_pci", false},
-		{"virtio_net", false},
-		{"crc32_generic", true}, /* rdma_rxe asks the crypto layer for "crc32" */
-		{"crc32_pclmul", true},
-		{"rdma_rxe", false},
-		{"ib_uverbs", false},
-		{"rdma_ucm", false},
+		{"virtio_pci", false, false},
+		{"virtio_net", false, false},
+		{"crc32_generic", true, false}, /* rdma_rxe asks the crypto layer for "crc32" */
+		{"crc32_pclmul", true, true},
+		{"rdma_rxe", false, false},
+		{"ib_uverbs", false, false},
+		{"rdma_ucm", false, false},
 	};
 	struct module_list list = {0};
 	char *order = NULL;
@@ -246,7 +247,8 @@ static int put_modules(struct builder *b, const char *tree)
 	int code = 0;
 
 	for (size_t i = 0; i < count && !code; i++)
-		code = modules_add(&list, tree, wanted[i].name, wanted[i].optional);
+		if (!emulated || !wanted[i].hardware)
+			code = modules_add(&list, tree, wanted[i].name, wanted[i].optional);
 	out = error_memory(open_memstream(&order, &length));
 	for (size_t i = 0; i < list.count && !code; i++) {
 		char *path = files_path("/modules/%s.ko", list.module[i].name);
@@ -263,7 +265,7 @@ static int put_modules(struct builder *b, const char *tree)
 	return code;
 }
 
-static int put_all(struct builder *b, const struct appliance_parts *parts)
+static int put_all(struct builder *b, const struct appliance_parts *parts, bool emulated)
 {
 	static const char *const directories[] = {
 		"/dev", "/proc", "/sys", "/run", "/tmp", "/var/lib/annex-memserver"};
@@ -282,18 +284,18 @@ static int put_all(struct builder *b, const struct appliance_parts *parts)
 	if (!code)
 		code = put_provider(b);
 	if (!code)
-		code = put_modules(b, parts->modules);
+		code = put_modules(b, parts->modules, emulated);
 	return code;
 }
 
-int appliance_build(const struct appliance_parts *parts, const char *path)
+int appliance_build(const struct appliance_parts *parts, bool emulated, const char *path)
 {
 	struct builder b = {.cpio = cpio_open(path)};
 	int code, closed;
 
 	if (!b.cpio)
 		return (int)error_code();
-	code = put_all(&b, parts);
+	code = put_all(&b, parts, emulated);
 	closed = cpio_close(b.cpio);
 	for (size_t i = 0; i < b.paths; i++)
 		free(b.path[i]);

@@ -6,6 +6,7 @@
 #ifndef ANNEX_APPLIANCE_H
 #define ANNEX_APPLIANCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define APPLIANCE_READY "annex-appliance: ready" /* on its console, once the server answers */
@@ -31,7 +32,7 @@ int appliance_find(struct appliance_parts *parts, const char *kernel, const char
 	const char *memserver);
 void appliance_free(struct appliance_parts *parts);
 
-/* Writes the initramfs. */
-int appliance_build(const struct appliance_parts *parts, const char *path);
+/* Writes the initramfs. emulated: for a CPU of QEMU's own, which works some instructions off bit by bit. */
+int appliance_build(const struct appliance_parts *parts, bool emulated, const char *path);
 
 #endif

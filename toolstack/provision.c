@@ -22,7 +22,7 @@ int provision_files(const struct provision *p, const struct appliance_parts *par
 		free(data);
 	}
 	if (!code)
-		code = appliance_build(parts, initrd);
+		code = appliance_build(parts, !strcmp(p->type, "qemu"), initrd);
 	free(initrd);
 	free(kernel);
 	return code;

@@ -99,7 +99,7 @@ static void probes_then_announces(void **state)
 	unsigned probes = 0, announcements = 0;
 
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_PROBING);
-	run(f, 500 * MS);
+	run(f, 250 * MS);
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_PROBING);
 	run(f, 2000 * MS);
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_READY);

@@ -14,7 +14,7 @@
 
 #define ARP_PEERS     8u
 #define ARP_BUDGET    16u /* requests answered per turn */
-#define ARP_PROBE_NS  200000000ull /* the boot waits for all of them; a host answers in far less */
+#define ARP_PROBE_NS  100000000ull /* the boot waits for all of them; a host answers in far less */
 #define ARP_PROBES    3u
 #define ARP_RETRY_NS  250000000ull
 #define ARP_DEFEND_NS 10000000000ull

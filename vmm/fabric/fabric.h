@@ -61,7 +61,7 @@ size_t fabric_memory_size(unsigned sessions);
 struct fabric *fabric_start(const struct fabric_config *config, const char **reason);
 
 enum fabric_state {
-	FABRIC_PROBING, /* asking whether somebody has our address; 1.5 s */
+	FABRIC_PROBING, /* asking whether somebody has our address; 0.3 s */
 	FABRIC_READY,
 	FABRIC_CONFLICT, /* somebody has: the boot must stop */
 };
