@@ -149,13 +149,17 @@ lab_wait_quietly() {
 	return 1
 }
 
-# lab_wait NAME SECONDS PATTERN: until the console shows PATTERN. The watchdog of every machine:
-# ends with the consoles' tails when the time is over, the domain is gone or its kernel gave up.
+# How often the console shows PATTERN is at least COUNT: lab_shows NAME PATTERN COUNT
+lab_shows() { [ "$(grep -acE "$2" "$(console "$1")" 2>/dev/null)" -ge "$3" ]; }
+
+# lab_wait NAME SECONDS PATTERN [COUNT]: until COUNT lines (1) of the console have PATTERN. The
+# watchdog of every machine: ends with the consoles' tails when the time is over, the domain is gone
+# or its kernel gave up.
 lab_wait() {
-	local name=$1 end=$((SECONDS + $2)) pattern=$3 state
+	local name=$1 end=$((SECONDS + $2)) pattern=$3 count=${4:-1} state
 	while :; do
 		lab_progress "$name"
-		grep -aqE "$pattern" "$(console "$name")" 2>/dev/null && return 0
+		lab_shows "$name" "$pattern" "$count" && return 0
 		grep -aE 'Kernel panic|^Annex VMM: ' "$(console "$name")" 2>/dev/null && break
 		state=$(virsh domstate "$name" 2>/dev/null)
 		case $state in
@@ -163,7 +167,7 @@ lab_wait() {
 		*)
 			sleep 1 # what the console still says
 			lab_progress "$name"
-			grep -aqE "$pattern" "$(console "$name")" 2>/dev/null && return 0
+			lab_shows "$name" "$pattern" "$count" && return 0
 			say "$name is ${state:-gone}, its console never showed: $pattern"
 			break
 			;;

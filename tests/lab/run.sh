@@ -222,6 +222,60 @@ part_e1000() {
 	virsh destroy guest 2>/dev/null
 }
 
+# define_cpus CPUS RUN SET [SED...]: the guest with so many CPUs, its file changed by sed first.
+define_cpus() {
+	local cpus=$1 run=$2 set=$3
+	shift 3
+	lab_disk guest
+	lab_xml guest "$run" "$set"
+	sed -i -e "s|<vcpu>1<|<vcpu>$cpus<|" "$@" "$work/guest.xml"
+	annex guest define "$work/guest.xml" >"$logs/guest.define" 2>&1 || {
+		cat "$logs/guest.define"
+		not_ok "annex guest define"
+		return 1
+	}
+	virsh start guest || { not_ok "virsh start"; return 1; }
+}
+
+complaints='Dazed and confused|Uhhuh|BUG:|Oops|WARNING:|soft lockup|detected stalls|CPU[0-9]+: failed'
+
+# smp_guest CPUS COUNT RUN SET SECONDS [SED...]: COUNT workloads on so many CPUs.
+smp_guest() {
+	local cpus=$1 count=$2 run=$3 set=$4 seconds=$5 json
+	shift 5
+	define_cpus "$cpus" "$run" "$set" -e 's/annex.run=[^ ]*/& annex.stay/' "$@" || return
+	lab_wait guest "$seconds" LAB-END
+	expect_workloads guest "$count" "$cpus CPUs"
+	json=$(annex stat guest --json) || { not_ok "annex stat answers"; json={}; }
+	echo "$json" >"$logs/guest.json"
+	check "$cpus CPUs: pages came from the server" \
+		[ "$(stat_value "$json" .counters.far.remote_fills)" -gt 0 ]
+	check "$cpus CPUs: CPUs were kicked" [ "$(stat_value "$json" .counters.service.kicks)" -gt 0 ]
+	check "$cpus CPUs: no fill had a wrong checksum" \
+		[ "$(stat_value "$json" .counters.far.fill_corrupt)" -eq 0 ]
+	check "$cpus CPUs: the guest's kernel complains of nothing" not_says guest "$complaints"
+	virsh shutdown guest
+	check "$cpus CPUs: virsh shutdown ends the guest" lab_off guest 60
+	virsh destroy guest 2>/dev/null
+}
+
+part_smp() {
+	smp_guest 2 7 numa,nmi,hotplug,word_count,fork_storm,dict,disk_io rounds:5,dict:150000 900
+}
+
+# The guest reboots: its next boot finds far memory as new, and the servers hold nothing of the last.
+part_reboot() {
+	define_cpus 2 hello,pattern pattern:48 -e 's/annex.run=[^ ]*/& annex.reboot/' || return
+	lab_wait guest 300 LAB-END
+	expect_workloads guest 2 "before the reboot"
+	check "the guest comes up again" lab_wait guest 300 LAB-END 2
+	check "the guest reboots and is right again" [ "$(lab_results guest | wc -l)" -eq 4 ]
+	check "all workloads of the second boot passed" \
+		[ "$(lab_results guest | tail -n 2 | awk '$2 == "ok"' | wc -l)" -eq 2 ]
+	check "the guest powers off" lab_off guest 60
+	check "no kernel complained" not_says guest "$complaints"
+}
+
 # Boots that must not happen, with the reason on the console.
 part_refusals() {
 	define guest hello x:1 && virsh start guest || { not_ok "a first guest starts"; return; }
@@ -253,7 +307,7 @@ told_by_stat() {
 }
 not_says() { ! says "$@"; }
 
-parts=${*:-baseline workloads stall shutdown one_cpu e1000 refusals}
+parts=${*:-baseline workloads smp reboot stall shutdown one_cpu e1000 refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"
