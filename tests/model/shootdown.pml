@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The shootdown (vmm/slat/shootdown.c), the book of kicks (vmm/virt/kick.c), sleep and wake
- * (vmm/virt/virt.c) and the guest's NMIs: one far page, CPUS vCPUs, a service core. What is left out
- * is in docs/model.md. VMX: that vendor's rules, else SVM's. PLANT: a known fault.
+ * (vmm/virt/virt.c) and the guest's NMIs: one far page, CPUS vCPUs, a service core. Each atomic step
+ * has one access that another CPU could see the order of; docs/model.md says what is left out.
+ * VMX: that vendor's rules, else SVM's. PLANT: a known fault, which must be found.
  */
 #ifndef CPUS
 #define CPUS 3
@@ -14,7 +15,7 @@
 #define ROUNDS 2 /* evictions of the page, each time from another frame */
 #endif
 #ifndef SENT
-#define SENT 1 /* NMIs that guests send each other */
+#define SENT 1 /* NMIs that guest CPUs send each other */
 #endif
 #ifndef OVERFLOWS
 #define OVERFLOWS 1 /* NMIs of performance counters */
@@ -29,12 +30,10 @@
 #define LOST_WAKE   (PLANT == 4) /* the NMI gate leaves RIP between the last look and the HLT */
 #define MARK_LATE   (PLANT == 5) /* a guest's NMI is sent before its target is marked */
 #define EVERY_NMI   (PLANT == 6) /* each NMI is taken for the guest's */
-#define MARK_FIRST  (PLANT == 7) /* the mark is looked at before the kick is answered */
+#define NO_SPARE    (PLANT == 7) /* a counter's NMI is taken for the kick's that is still to come */
 #define NO_WINDOW   (PLANT == 8) /* VMX: the host's NMI handler asks for no window */
 #define EARLY_REUSE (PLANT == 9) /* the frame is reused before the batch has settled */
 #define OLD_BATCH   (PLANT == 10) /* a batch releases a frame that was taken back meanwhile */
-
-mtype = { EMPTY, POSTED, DONE };
 
 byte epoch = 1;
 byte frame = 1; /* the page's */
@@ -46,7 +45,7 @@ bool finished;
 
 bool in_guest[CPUS];
 byte flushed[CPUS];
-mtype box[CPUS] = EMPTY;
+bool posted[CPUS]; /* mailbox */
 bool asleep[CPUS];
 bool kick[CPUS]; /* one is on its way */
 bool asked[CPUS]; /* nmi_asked: another vCPU sent the guest an NMI */
@@ -61,312 +60,400 @@ bool overflow[CPUS]; /* a counter that interrupts by NMI, not set anew */
 bool gate[CPUS]; /* the host's NMI handler runs; what it interrupted stands still */
 bool window[CPUS]; /* NMI-window exiting */
 bool halting[CPUS]; /* RIP stands where the gate moves it */
-#define RUNS(c) (!gate[c])
-#else
-#define RUNS(c) (true) /* GIF is 0: no NMI, but where it is opened */
 #endif
 
-/* What must be: an NMI was sent that the guest's handler has not seen yet. */
+/* What the guest was sent: its handler must run after the last NMI, and not more often than sent. */
 bool due[CPUS];
+byte credit[CPUS];
 byte sent, overflows, exits;
+#define SEND(c) due[c] = true; credit[c]++
 
-/* kick_claim(), then the interrupt command register. */
-inline kick_cpu(self, c)
-{
-	if
-	:: atomic { RUNS(self) && !kick[c] -> kick[c] = true }
-		atomic { RUNS(self) -> nmi[c] = true }
-	:: atomic { RUNS(self) && kick[c] -> skip }
-	fi
-}
+/* A kick is claimed and then sent. Only an NMI that nobody claimed can come in between. */
+#if OVERFLOWS
+#define NO_GAP(c) skip
+#define GAP(c)    nmi[c] = true
+#else
+#define NO_GAP(c) nmi[c] = true
+#define GAP(c)    skip
+#endif
 
 /* ---------------------------------------------------------------- service core */
 
-inline kick_if(c)
+#define BEHIND(c) (in_guest[c] && (KICK_FIRST || flushed[c] < epoch))
+
+/* What shootdown_settled() found out of the guest, or past the epoch, stays so for this batch. */
+#define GONE(c) (!in_guest[c] || flushed[c] >= epoch)
+
+#define WAKE(c) (asleep[c] && !posted[c] && !kick[c])
+
+inline kick_behind()
 {
-	if
-	:: atomic { in_guest[c] && (KICK_FIRST || flushed[c] < epoch) && !kick[c] -> kick[c] = true }
-		nmi[c] = true
-	:: atomic { !in_guest[c] || !(KICK_FIRST || flushed[c] < epoch) || kick[c] -> skip }
-	fi
+	atomic { i = 0; target = 0 }
+	do
+	:: atomic { i < CPUS && BEHIND(i) && !kick[i] -> kick[i] = true; target = i; i++; NO_GAP(target) }
+		GAP(target)
+	:: atomic { i < CPUS && !(BEHIND(i) && !kick[i]) -> i++ }
+	:: atomic { i == CPUS -> i = 0; target = 0; break }
+	od
 }
 
-inline kick_all_behind()
-{
-	kick_if(0);
-	kick_if(1);
-#if CPUS > 2
-	kick_if(2)
-#endif
-}
-
-inline evict()
-{
-	d_step { mapped = false; back = false; unsettled = true }
-	if
-	:: KICK_FIRST -> kick_all_behind(); epoch++
-	:: !KICK_FIRST -> epoch++; kick_all_behind()
-	fi
-}
-
-/* The frame goes to another page: nobody who runs may still reach it. */
-inline release()
-{
-	d_step {
-		unsettled = false;
-		if
-		:: back && !OLD_BATCH -> skip
-		:: else ->
-			assert(!mapped);
-			reused = frame;
-			assert(!(running[0] && cached[0] == frame));
-			assert(!(running[1] && cached[1] == frame));
-#if CPUS > 2
-			assert(!(running[2] && cached[2] == frame))
-#endif
-		fi
-	}
-}
-
-/* far_serve(): the page gets back what it still has, or another frame. */
+/* The page gets back what it still has, or another frame. */
 inline serve(c)
 {
-	d_step {
+	atomic {
+		posted[c] ->
+		posted[c] = false;
 		if
 		:: mapped -> skip
 		:: !mapped && reused == frame -> frame++; mapped = true
 		:: !mapped && reused < frame -> mapped = true; back = true
 		fi
 	}
-	box[c] = DONE;
-	wake(0);
-	wake(1);
-#if CPUS > 2
-	wake(2)
-#endif
 }
 
-/* virt_wake_waiting() */
-inline wake(c)
+/* The frame goes to another page: nobody who runs may still reach it. */
+inline release()
 {
+	unsettled = false;
 	if
-	:: atomic { asleep[c] && box[c] != POSTED && !kick[c] -> kick[c] = true }
-		nmi[c] = true
-	:: atomic { !asleep[c] || box[c] == POSTED || kick[c] -> skip }
-	fi
+	:: back && !OLD_BATCH -> skip
+	:: else ->
+		assert(!mapped);
+		reused = frame;
+		assert(!running[0] || cached[0] != frame);
+		assert(!running[1] || cached[1] != frame);
+#if CPUS > 2
+		assert(!running[2] || cached[2] != frame)
+#endif
+	fi;
+	back = false
 }
-
-/* What shootdown_settled() found out of the guest, or past the epoch, stays so for this batch. */
-#define GONE(c) (!in_guest[c] || flushed[c] >= epoch)
 
 proctype service()
 {
-	byte rounds, looked;
+	byte rounds, i, target;
 
 	do
-	:: box[0] == POSTED -> serve(0)
-	:: box[1] == POSTED -> serve(1)
+	:: serve(0)
+	:: serve(1)
+	:: atomic { WAKE(0) -> kick[0] = true; NO_GAP(0) }
+		GAP(0)
+	:: atomic { WAKE(1) -> kick[1] = true; NO_GAP(1) }
+		GAP(1)
 #if CPUS > 2
-	:: box[2] == POSTED -> serve(2)
+	:: serve(2)
+	:: atomic { WAKE(2) -> kick[2] = true; NO_GAP(2) }
+		GAP(2)
 #endif
-	:: atomic { !unsettled && mapped && rounds < ROUNDS -> rounds++; looked = 0 }
-		evict()
-	:: atomic { unsettled && looked < CPUS && GONE(looked) -> looked++ }
-	:: atomic { unsettled && (looked == CPUS || EARLY_REUSE) -> release() }
+	:: atomic { !unsettled && mapped && rounds < ROUNDS -> rounds++; mapped = false; unsettled = true }
+		if
+		:: KICK_FIRST -> kick_behind(); epoch++
+		:: else -> epoch++; kick_behind()
+		fi
+	:: atomic { unsettled && i < CPUS && GONE(i) -> i++ }
+	:: atomic { unsettled && (i == CPUS || EARLY_REUSE) -> i = 0; release() }
 	:: atomic { !unsettled && mapped && rounds == ROUNDS && !finished -> finished = true }
 	od
 }
 
 /* ---------------------------------------------------------------- vCPUs */
 
-/* virt_sort_nmis() */
+/* The host's NMI gate. */
+#define GATE nmi[v] = false; arrived[v] = true
+
+/* virt_sort_nmis(), but for the mark. */
+inline answer()
+{
+	arrived[v] = false;
+	if
+	:: overflow[v] ->
+		/* Asked for once more by a counter that was not set anew yet: that may be. */
+		if
+		:: credit[v] == 0 -> credit[v] = 1
+		:: else
+		fi;
+		owed = true;
+		spare = spare || (kick[v] && !NO_SPARE)
+	:: !overflow[v] && kick[v] -> owed = owed || EVERY_NMI
+	:: !overflow[v] && !kick[v] && spare -> spare = false
+	:: else -> owed = true
+	fi;
+	kick[v] = false
+}
+
 inline look_for_mark()
 {
 	if
-	:: atomic { RUNS(v) && asked[v] -> asked[v] = false; owed = true }
-	:: atomic { RUNS(v) && !asked[v] -> skip }
-	fi
-}
-
-inline sort_nmis()
-{
-	if
-	:: MARK_FIRST -> look_for_mark()
-	:: else
-	fi;
-	if
-	:: atomic { RUNS(v) && arrived[v] -> arrived[v] = false }
-		atomic {
-			RUNS(v);
-			if
-			:: !kick[v] || EVERY_NMI -> owed = true
-			:: kick[v] && overflow[v] -> owed = true; due[v] = true
-			:: else
-			fi;
-			kick[v] = false
-		}
-	:: atomic { RUNS(v) && !arrived[v] -> skip }
-	fi;
-	if
-	:: !MARK_FIRST -> look_for_mark()
+	:: asked[v] -> asked[v] = false; owed = true
 	:: else
 	fi
 }
 
-/* The host's NMI gate, on SVM while GIF is open. */
-#define GATE nmi[v] = false; arrived[v] = true
-
-/* virt_sleep_while(): interrupts are masked, only an NMI ends the HLT. */
-inline sleep()
-{
-	do
-	:: atomic { RUNS(v) && box[v] != POSTED -> break }
-	:: atomic { RUNS(v) && box[v] == POSTED -> skip }
-		atomic { RUNS(v) -> asleep[v] = true }
-		if
-		:: atomic { RUNS(v) && box[v] != POSTED -> skip }
-		:: atomic { RUNS(v) && box[v] == POSTED -> skip }
-			halt()
-		fi;
-		atomic { RUNS(v) -> asleep[v] = false }
-		sort_nmis()
-	od
-}
-
-#ifdef VMX
-inline halt()
-{
-	atomic { RUNS(v) -> halting[v] = true }
-	if
-	:: atomic { RUNS(v) && halting[v] && box[v] != POSTED -> halting[v] = false }
-	:: atomic { RUNS(v) && halting[v] && box[v] == POSTED -> skip }
-		/* Here stands the HLT: the gate moves RIP, or the NMI ends the HLT itself. */
-		atomic { RUNS(v) && !halting[v] -> skip }
-	:: atomic { RUNS(v) && !halting[v] -> skip }
-	fi
-}
-#else
-inline halt()
-{
-	if
-	:: atomic { nmi[v] -> GATE }
-	:: atomic { box[v] != POSTED -> skip }
-	:: atomic { box[v] == POSTED -> skip }
-		if
-		:: LOST_WAKE -> atomic { nmi[v] -> GATE }
-		:: true
-		fi;
-		atomic { nmi[v] -> GATE }
-	fi
-}
-#endif
-
-inline check_epoch()
-{
-	if
-	:: NO_RECHECK ->
-		atomic { RUNS(v) -> e = epoch }
-		atomic { RUNS(v) -> in_guest[v] = true }
-	:: else ->
-		atomic { RUNS(v) -> in_guest[v] = true }
-		atomic { RUNS(v) -> e = epoch }
-	fi;
-#ifdef VMX
-	if
-	:: atomic { RUNS(v) && flushed[v] < e -> cached[v] = 0 }
-		if
-		:: LATE_RAISE -> atomic { RUNS(v) -> e = epoch }
-		:: else
-		fi;
-		/* Looked at, then stored: the gate may come in between. */
-		if
-		:: atomic { RUNS(v) && flushed[v] < e -> skip }
-			atomic { RUNS(v) -> flushed[v] = e }
-		:: atomic { RUNS(v) && flushed[v] >= e -> skip }
-		fi
-	:: atomic { RUNS(v) && flushed[v] >= e -> skip }
-	fi
-#else
-	atomic {
-		flush = flushed[v] < e;
-		if
-		:: flush -> flushed[v] = e
-		:: else
-		fi
-	}
-#endif
-}
-
-/* VMRUN, VMRESUME; an NMI of the guest's goes in with it. */
+/* An NMI of the guest's goes in with the entry. */
 inline enter()
 {
-	atomic {
-		RUNS(v);
-		if
-		:: owed && !blocked -> assert(due[v]); due[v] = false; owed = false; blocked = true
-		:: else
-		fi;
-#ifndef VMX
-		if
-		:: flush -> cached[v] = 0
-		:: else
-		fi;
-#endif
-		running[v] = true;
-		assert(cached[v] == 0 || cached[v] > reused)
-	}
-}
-
-inline leave()
-{
-	atomic { RUNS(v) -> in_guest[v] = false }
-#ifndef VMX
 	if
-	:: LATE_RAISE && flush -> flushed[v] = epoch
+	:: owed && !blocked ->
+		assert(credit[v] > 0);
+		credit[v]--;
+		due[v] = false;
+		owed = false;
+		blocked = true
 	:: else
-	fi
-#endif
-}
-
-#define NEXT (v == CPUS - 1 -> 0 : v + 1)
-
-/* An intercepted write of the interrupt command register. */
-inline send_nmi(c)
-{
+	fi;
+	running[v] = true;
+	/* It touches the page as soon as it can: a translation that is not cached harms nobody. */
 	if
-	:: MARK_LATE ->
-		due[c] = true;
-		kick_cpu(v, c);
-		atomic { RUNS(v) -> asked[c] = true }
-	:: else ->
-		atomic { RUNS(v) -> asked[c] = true; due[c] = true }
-		kick_cpu(v, c)
-	fi
+	:: !cached[v] && mapped -> cached[v] = frame
+	:: else
+	fi;
+	assert(cached[v] == 0 || cached[v] > reused)
 }
 
+#define LEAVE running[v] = false; in_guest[v] = false
+
+/*
+ * An intercepted write of the interrupt command register: the mark. The last vCPU sends to the first;
+ * they are all alike.
+ */
+inline mark()
+{
+	to = 0;
+	SEND(to);
+	asked[to] = !MARK_LATE
+}
+
+/* Behind an IRET; it is intercepted, or a window asked for, while another NMI waits. */
+#define IRET blocked = false; overflow[v] = false
+
+#ifndef VMX
+
+/* GIF is 0 in the VMM: an NMI stays latched until the entry, or until GIF is opened for it. */
 proctype vcpu(byte v)
 {
-	byte e;
-	bool flush, owed, blocked; /* owed: nmi_pending; blocked: the guest is in its NMI handler */
+	byte e, to;
+	bool flush;
+	bool owed; /* nmi_pending */
+	bool blocked; /* the guest is in its NMI handler */
+	bool spare; /* an NMI without a reason is the kick's that was answered too early */
+
+again:
+	atomic {
+		look_for_mark();
+		if
+		:: NO_RECHECK -> e = epoch
+		:: else -> in_guest[v] = true
+		fi
+	}
+	atomic {
+		if
+		:: NO_RECHECK -> in_guest[v] = true
+		:: else -> e = epoch
+		fi;
+		flush = flushed[v] < e;
+		if
+		:: flush -> flushed[v] = e; cached[v] = 0; flush = LATE_RAISE
+		:: else
+		fi;
+		e = 0;
+		enter()
+	}
+
+	/* The guest's instructions. Doing nothing for ever, or HLT: only an NMI ends its stay. */
+guest:
+	if
+	:: atomic { nmi[v] -> LEAVE; GATE; answer() }
+		if
+		:: atomic { LATE_RAISE && flush -> flushed[v] = epoch; flush = false; goto again }
+		:: atomic { !(LATE_RAISE && flush) -> goto again }
+		fi
+	:: atomic { !cached[v] && mapped -> cached[v] = frame; goto guest }
+	:: atomic { !cached[v] && !mapped -> LEAVE; posted[v] = true }
+	:: atomic { blocked && !owed -> IRET; goto guest }
+	:: atomic { blocked && owed -> IRET; LEAVE; goto again }
+	:: atomic { exits < EXITS -> exits++; LEAVE; goto again }
+	:: atomic { v == CPUS - 1 && !blocked && sent < SENT -> sent++; LEAVE; mark() }
+		if
+		:: atomic { !kick[to] -> kick[to] = true; NO_GAP(to) }
+			GAP(to)
+		:: atomic { kick[to] -> skip }
+		fi;
+		atomic { asked[to] = asked[to] || MARK_LATE; to = 0; goto again }
+	fi;
+
+	/* virt_sleep_while(): interrupts are masked, only an NMI ends the HLT. */
+	do
+	:: atomic { !posted[v] -> goto again }
+	:: atomic { posted[v] -> asleep[v] = true }
+		if
+		:: atomic { nmi[v] -> GATE }
+		:: atomic { !posted[v] -> skip }
+		:: atomic { posted[v] -> skip }
+			if
+			:: atomic { LOST_WAKE && nmi[v] -> GATE }
+				atomic { nmi[v] -> GATE }
+			:: atomic { nmi[v] -> GATE }
+			fi
+		fi;
+		atomic {
+			asleep[v] = false;
+			if
+			:: arrived[v] -> answer()
+			:: else
+			fi
+		}
+	od
+}
+
+#else
+
+#define RUNS !gate[v]
+
+/* The VMM can be interrupted by the NMI gate, everywhere. */
+proctype vcpu(byte v)
+{
+	byte e, to;
+	bool flush;
+	bool owed, blocked, spare; /* as above */
+
+again:
+	atomic {
+		RUNS;
+		if
+		:: arrived[v] -> answer()
+		:: else
+		fi
+	}
+	atomic {
+		RUNS;
+		look_for_mark();
+		if
+		:: NO_RECHECK -> e = epoch
+		:: else -> in_guest[v] = true
+		fi
+	}
+	atomic {
+		RUNS;
+		if
+		:: NO_RECHECK -> in_guest[v] = true
+		:: else -> e = epoch
+		fi;
+		flush = flushed[v] < e;
+		if
+		:: flush -> cached[v] = 0 /* INVEPT */
+		:: else
+		fi
+	}
+	/* Looked at, then stored: the gate may come in between. */
+	if
+	:: atomic { RUNS && flush && LATE_RAISE -> e = epoch }
+		atomic { RUNS -> flushed[v] = e }
+	:: atomic { RUNS && flush && !LATE_RAISE && flushed[v] < e -> skip }
+		atomic { RUNS -> flushed[v] = e }
+	:: atomic { RUNS && !(flush && (LATE_RAISE || flushed[v] < e)) -> skip }
+	fi;
+	atomic { RUNS -> e = 0; flush = false; enter() }
+
+guest:
+	if
+	/* Taken by the exit itself. */
+	:: atomic { nmi[v] -> LEAVE; window[v] = false; GATE; goto again }
+	:: atomic { window[v] && !blocked -> LEAVE; window[v] = false; goto again }
+	:: atomic { !cached[v] && mapped -> cached[v] = frame; goto guest }
+	:: atomic { !cached[v] && !mapped -> LEAVE; window[v] = false; posted[v] = true }
+	:: atomic { blocked && !owed -> IRET; goto guest }
+	:: atomic { blocked && owed -> IRET; LEAVE; window[v] = false; goto again }
+	:: atomic { exits < EXITS -> exits++; LEAVE; window[v] = false; goto again }
+	:: atomic { v == CPUS - 1 && !blocked && sent < SENT -> sent++; LEAVE; window[v] = false; mark() }
+		if
+		:: atomic { RUNS && !kick[to] -> kick[to] = true; NO_GAP(to) }
+			atomic { RUNS -> GAP(to) }
+		:: atomic { RUNS && kick[to] -> skip }
+		fi;
+		atomic { RUNS -> asked[to] = asked[to] || MARK_LATE; to = 0; goto again }
+	fi;
 
 	do
-	:: sort_nmis();
-		check_epoch();
-		enter();
+	:: atomic { RUNS && !posted[v] -> goto again }
+	:: atomic { RUNS && posted[v] -> asleep[v] = true; halting[v] = true }
 		if
-		:: false
-		:: atomic { nmi[v] -> running[v] = false }
-			leave();
-#ifdef VMX
-			/* Taken by the exit; blocked on the host until its IRET. */
-			atomic { RUNS(v) -> skip }
-#else
-			/* Still latched: GIF is opened for it. */
+		:: atomic { RUNS && halting[v] && !posted[v] -> halting[v] = false }
+		:: atomic { RUNS && halting[v] && posted[v] -> skip }
+			/* The gate moves RIP, or the NMI ends the HLT itself. */
+			atomic { RUNS && !halting[v] -> skip }
+		:: atomic { RUNS && !halting[v] -> skip }
+		fi;
+		atomic {
+			RUNS;
+			asleep[v] = false;
 			if
-			:: atomic { nmi[v] -> GATE }
-			:: atomic { !nmi[v] -> skip }
+			:: arrived[v] -> answer()
+			:: else
 			fi
-#endif
+		}
+	od
+}
+
+/* The host's NMI handler: reads, flushes, raises; marks the NMI, asks for a window, moves RIP. */
+proctype nmi_gate(byte v)
+{
+	byte e;
+
+	do
+	:: atomic {
+			nmi[v] && !running[v] && !gate[v] ->
+			gate[v] = true;
+			GATE;
+			halting[v] = halting[v] && LOST_WAKE;
+			window[v] = !NO_WINDOW;
+			e = epoch
+		}
+		if
+		:: atomic { flushed[v] < e -> cached[v] = 0 }
+			atomic { flushed[v] = e; gate[v] = false; e = 0 }
+		:: atomic { flushed[v] >= e -> gate[v] = false; e = 0 }
 		fi
 	od
+}
+#endif
+
+/* A counter overflows somewhere at some time. */
+proctype counters()
+{
+	do
+	:: atomic { overflows < OVERFLOWS -> overflows++; overflow[0] = true; SEND(0); nmi[0] = true }
+	:: overflows == OVERFLOWS -> break
+	od
+}
+
+/* Nothing can go on any more: then everything must be done. */
+proctype end()
+{
+	timeout;
+	assert(finished && !unsettled);
+	assert(!due[0] && !posted[0]);
+	assert(!due[1] && !posted[1]);
+#if CPUS > 2
+	assert(!due[2] && !posted[2])
+#endif
+}
+
+init {
+	atomic {
+		run service();
+		run vcpu(0);
+		run vcpu(1);
+#if CPUS > 2
+		run vcpu(2);
+#endif
+#ifdef VMX
+		run nmi_gate(0);
+		run nmi_gate(1);
+#if CPUS > 2
+		run nmi_gate(2);
+#endif
+#endif
+		run counters();
+		run end()
+	}
 }
