@@ -13,5 +13,5 @@ stage sim 1200 make --no-print-directory sim
 stage cli 600 make --no-print-directory cli
 stage boot 600 tests/lab/boot.sh
 stage memserver 400 tests/lab/memserver.sh
-stage lab 1800 tests/lab/run.sh
+stage lab 2200 tests/lab/run.sh
 total

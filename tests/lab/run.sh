@@ -263,6 +263,15 @@ part_smp() {
 	smp_guest 2 7 numa,nmi,hotplug,word_count,fork_storm,dict,disk_io rounds:5,dict:150000 900
 }
 
+# What takes long: four CPUs, and ten minutes of the worst with NMIs (STRESS: other seconds).
+part_smp_all() {
+	local seconds=${STRESS:-600}
+	smp_guest 4 7 numa,nmi,hotplug,word_count,fork_storm,dict,disk_io \
+		rounds:2,dict:150000,limit:1500 3600
+	smp_guest 4 1 stress_nmi "stress:128,seconds:$seconds,limit:$((3 * seconds + 600))" \
+		$((3 * seconds + 900))
+}
+
 # The guest reboots: its next boot finds far memory as new, and the servers hold nothing of the last.
 part_reboot() {
 	define_cpus 2 hello,pattern pattern:48 -e 's/annex.run=[^ ]*/& annex.reboot/' || return
