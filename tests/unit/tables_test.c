@@ -205,6 +205,41 @@ static void check_srat(const uint8_t *srat)
 	assert_int_equal(e + 40 - srat, get32(srat + 4));
 }
 
+static uint16_t get16(const void *at)
+{
+	uint16_t value;
+
+	memcpy(&value, at, 2);
+	return value;
+}
+
+/* The CPUs, at home in domain 1, reach domain 0 in 100 ns and domain 1 in 5 us. */
+static void check_hmat(const uint8_t *hmat)
+{
+	const uint8_t *e = hmat + 40;
+
+	assert_int_equal(hmat[8], 2);
+	for (unsigned i = 0; i < 2; i++, e += 40) {
+		assert_int_equal(get16(e), 0);
+		assert_int_equal(get32(e + 4), 40);
+		assert_int_equal(get16(e + 8), 1);
+		assert_int_equal(get32(e + 12), 1);
+		assert_int_equal(get32(e + 16), i);
+	}
+	assert_int_equal(get16(e), 1);
+	assert_int_equal(get32(e + 4), 48);
+	assert_int_equal(e[8] | e[9] | e[10], 0);
+	assert_int_equal(get32(e + 12), 1);
+	assert_int_equal(get32(e + 16), 2);
+	assert_true(get64(e + 24) == 1000);
+	assert_int_equal(get32(e + 32), 1);
+	assert_int_equal(get32(e + 36), 0);
+	assert_int_equal(get32(e + 40), 1);
+	assert_int_equal(get16(e + 44), 100);
+	assert_int_equal(get16(e + 46), 5000);
+	assert_int_equal(e + 48 - hmat, get32(hmat + 4));
+}
+
 static void check_madt(const uint8_t *madt)
 {
 	unsigned cpus = 0, others = 0;
@@ -247,19 +282,20 @@ static void guest_tables(void **state)
 	root = (const void *)rsdp->xsdt;
 	assert_memory_equal(root->signature, "XSDT", 4);
 	assert_int_equal(acpi_checksum(root, root->length), 0);
-	assert_int_equal((root->length - 36) / 8, 6);
+	assert_int_equal((root->length - 36) / 8, 7);
 	/* The root of ACPI 1.0 names the same. */
 	rsdt = (const void *)(uintptr_t)rsdp->rsdt;
 	assert_memory_equal(rsdt->signature, "RSDT", 4);
 	assert_int_equal(acpi_checksum(rsdt, rsdt->length), 0);
-	assert_int_equal((rsdt->length - 36) / 4, 6);
-	for (unsigned i = 0; i < 6; i++)
+	assert_int_equal((rsdt->length - 36) / 4, 7);
+	for (unsigned i = 0; i < 7; i++)
 		assert_true(get32((const uint8_t *)rsdt + 36 + i * 4) ==
 			    get64((const uint8_t *)root + 36 + i * 8));
 	/* By reference what is not ours. */
 	assert_ptr_equal(in_root(root, "HPET"), (void *)HPET);
 	assert_ptr_equal(in_root(root, "MCFG"), (void *)MCFG);
 	check_srat((const uint8_t *)in_root(root, "SRAT"));
+	check_hmat((const uint8_t *)in_root(root, "HMAT"));
 	check_madt((const uint8_t *)in_root(root, "APIC"));
 	slit = (const uint8_t *)in_root(root, "SLIT");
 	assert_true(get64(slit + 36) == 2);

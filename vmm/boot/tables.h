@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's ACPI tables (ACPI 6.4 chapter 5): a root of our own that names the firmware's tables by
- * reference, and our own SRAT, SLIT, MADT and FADT. Nothing is patched in place.
+ * reference, and our own SRAT, SLIT, HMAT, MADT and FADT. Nothing is patched in place.
  */
 #ifndef ANNEX_TABLES_H
 #define ANNEX_TABLES_H
