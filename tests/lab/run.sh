@@ -118,12 +118,12 @@ part_stall() {
 }
 
 part_shutdown() {
-	define guest hello,hidden x:1 || { not_ok "annex guest define"; return; }
-	sed -i 's/annex.run=hello,hidden/& annex.stay/' "$work/guest.xml"
+	define guest hello,hidden,firmware x:1 || { not_ok "annex guest define"; return; }
+	sed -i 's/annex.run=hello,hidden,firmware/& annex.stay/' "$work/guest.xml"
 	annex guest define "$work/guest.xml" >/dev/null 2>&1
 	virsh start guest || { not_ok "virsh start"; return; }
 	lab_wait guest 180 LAB-END || { not_ok "guest boots"; return; }
-	expect_workloads guest 2 "what is hidden"
+	expect_workloads guest 3 "what is hidden"
 	check "the server's promise is the guest's far memory" promised 32
 	check "a running tenant is not forgotten" refused_forget
 	virsh shutdown guest

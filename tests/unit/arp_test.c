@@ -99,7 +99,7 @@ static void probes_then_announces(void **state)
 	unsigned probes = 0, announcements = 0;
 
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_PROBING);
-	run(f, 250 * MS);
+	run(f, 150 * MS);
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_PROBING);
 	run(f, 2000 * MS);
 	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_READY);
@@ -131,6 +131,22 @@ static void conflict_stops_and_names_the_other(void **state)
 	run(f, 5000 * MS);
 	assert_int_equal(f->tap.sent, sent);
 	assert_true(fabric_deadline(f->fabric) > f->now - 10 * MS);
+}
+
+/* Its answer comes when the probes are over: the boot that waits for its servers still sees it. */
+static void a_late_answer_is_a_clash(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t frame[42], mac[6] = {0};
+
+	run(f, 1000 * MS);
+	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_READY);
+	assert_false(fabric_clash(f->fabric, mac));
+	arp(frame, our_mac, 2, peer_mac, US, 0);
+	give(f, frame, sizeof(frame));
+	assert_int_equal(fabric_state(f->fabric, mac), FABRIC_READY);
+	assert_true(fabric_clash(f->fabric, mac));
+	assert_memory_equal(mac, peer_mac, 6);
 }
 
 /* Two machines that start at once: both probe. Our own probe given back by a hub is no conflict. */
@@ -334,6 +350,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(probes_then_announces, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_late_answer_is_a_clash, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			conflict_stops_and_names_the_other, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

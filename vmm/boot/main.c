@@ -29,6 +29,7 @@
 #include "service/service.h"
 #include "virt/virt.h"
 
+#define NAP_NS          2000000u
 #define CONFIG_BYTES    16384u
 #define BUSY            64u
 #define ADDRESS_DEFAULT 36u
@@ -37,8 +38,7 @@
 
 static struct start start;
 static struct config config;
-static const struct slat_window *window;
-static _Atomic uint32_t go; /* everything is prepared */
+static service_window window; /* set when everything is prepared */
 
 _Noreturn void main(uint32_t magic, const void *information);
 
@@ -101,22 +101,19 @@ static void map_memory(void)
 static void other_cpu(unsigned number)
 {
 	virt_cpu_init(number);
-	while (!atomic_load(&go))
-		cpu_relax();
 	if (number == layout.cpus - 1)
-		service_run(&config, window);
+		service_run(&config, &window);
+	while (!atomic_load(&window))
+		cpu_relax();
 	virt_run_waiting(number);
 }
 
-static void start_service(void)
+static void wait_for_service(void)
 {
-	if (layout_one_cpu()) {
-		service_start(&config, window);
-		return;
-	}
-	atomic_store(&go, 1);
+	if (layout_one_cpu())
+		service_start(&config, &window);
 	while (!atomic_load(&service_ready))
-		cpu_relax();
+		apic_nap(NAP_NS);
 }
 
 /* A machine of QEMU's has this device too when GRUB started us: then only to be hidden. */
@@ -165,6 +162,7 @@ static void prepare(void)
 
 _Noreturn void main(uint32_t magic, const void *information)
 {
+	const struct slat_window *prepared;
 	struct virt_entry entry;
 	uint64_t rsdp;
 
@@ -177,10 +175,11 @@ _Noreturn void main(uint32_t magic, const void *information)
 	rsdp = tables_build();
 	if (!config.boot_disk)
 		linux_start(&start, rsdp, &entry);
-	window = virt_build_slat();
+	prepared = virt_build_slat();
 	if (config.boot_disk)
 		bios_start(&start.map, rsdp, &entry);
-	start_service();
+	atomic_store(&window, prepared);
+	wait_for_service();
 	log_info("boot: the VMM uses %lu KiB; the guest starts after %lu ms",
 		(unsigned long)(memory_taken() >> 10), (unsigned long)(clock_now() / 1000000));
 	console_hand_off();

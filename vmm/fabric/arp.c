@@ -67,11 +67,12 @@ static bool decode(const uint8_t *frame, size_t length, struct message *m)
 /* Somebody else speaks for our address, or asks whether it is free as we do. */
 static void clash(struct arp *arp, const struct message *m, uint64_t now)
 {
+	memcpy(arp->conflict_mac, m->sender_mac, 6);
 	if (arp->probing) {
 		arp->conflict = true;
-		memcpy(arp->conflict_mac, m->sender_mac, 6);
 		return;
 	}
+	arp->clashes++;
 	if (m->sender != arp->port->address || now < arp->defend_at)
 		return;
 	/* RFC 5227, 2.4 (b): defend once, and not again for a while. */

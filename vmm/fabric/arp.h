@@ -12,9 +12,13 @@
 #include <stdint.h>
 #include "fabric/port.h"
 
-#define ARP_PEERS     8u
-#define ARP_BUDGET    16u /* requests answered per turn */
-#define ARP_PROBE_NS  100000000ull /* the boot waits for all of them; a host answers in far less */
+#define ARP_PEERS  8u
+#define ARP_BUDGET 16u /* requests answered per turn */
+/*
+ * RFC 5227 lets a controlled network choose shorter times than its seconds. A host answers in far
+ * less; one that is late is still noticed, by arp.clashes, until the session is ready.
+ */
+#define ARP_PROBE_NS  60000000ull
 #define ARP_PROBES    3u
 #define ARP_RETRY_NS  250000000ull
 #define ARP_DEFEND_NS 10000000000ull
@@ -38,7 +42,8 @@ struct arp {
 	uint64_t defend_at;
 	bool probing;
 	bool conflict;
-	uint8_t conflict_mac[6];
+	unsigned clashes; /* somebody else spoke for our address after the probes */
+	uint8_t conflict_mac[6]; /* the last one's */
 };
 
 void arp_init(struct arp *arp, struct port *port, uint64_t now);

@@ -80,6 +80,12 @@ enum fabric_state fabric_state(const struct fabric *f, uint8_t conflict[6])
 	return f->arp.probing ? FABRIC_PROBING : FABRIC_READY;
 }
 
+bool fabric_clash(const struct fabric *f, uint8_t mac[6])
+{
+	memcpy(mac, f->arp.conflict_mac, 6);
+	return f->arp.clashes > 0;
+}
+
 /*
  * Half of the receive ring is READ responses at most: a responder sends them unpaced, and what
  * overflows the ring is a loss for all.

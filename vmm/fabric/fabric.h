@@ -61,13 +61,19 @@ size_t fabric_memory_size(unsigned sessions);
 struct fabric *fabric_start(const struct fabric_config *config, const char **reason);
 
 enum fabric_state {
-	FABRIC_PROBING, /* asking whether somebody has our address; 0.3 s */
+	FABRIC_PROBING, /* asking whether somebody has our address; 180 ms */
 	FABRIC_READY,
 	FABRIC_CONFLICT, /* somebody has: the boot must stop */
 };
 
 /* conflict[6]: MAC of whoever has our address, valid in FABRIC_CONFLICT. */
 enum fabric_state fabric_state(const struct fabric *fabric, uint8_t conflict[6]);
+
+/*
+ * Whether somebody else has spoken for our address since the probes ended, and who did last: late
+ * answers. While the boot waits for its servers they count as a conflict, too.
+ */
+bool fabric_clash(const struct fabric *fabric, uint8_t mac[6]);
 
 /* Takes up to `budget` frames from the NIC; returns how many it took. */
 unsigned fabric_receive(struct fabric *fabric, uint64_t now, unsigned budget);

@@ -184,6 +184,32 @@ void apic_calibrate(void)
 			(unsigned long)timer_hz);
 }
 
+/*
+ * LINT0 may bring the 8259's interrupts, of any vector: masked first, and the TPR, which lets no vector
+ * of an exception's number in, written behind it (QEMU takes back only then what the 8259 has asked
+ * for already).
+ */
+void apic_nap(uint64_t ns)
+{
+	static const uint16_t kept[] = {
+		REG_SPURIOUS, REG_TIMER_DIVIDE, REG_LVT_TIMER, REG_TPR, REG_LVT_LINT0};
+	const unsigned n = sizeof(kept) / sizeof(kept[0]);
+	uint32_t value[sizeof(kept) / sizeof(kept[0])];
+
+	for (unsigned i = 0; i < n; i++)
+		value[i] = apic_read(kept[i]);
+	apic_write(REG_SPURIOUS, 0x100 | APIC_VECTOR_SPURIOUS);
+	apic_write(REG_LVT_LINT0, value[n - 1] | LVT_MASKED);
+	apic_write(REG_TIMER_DIVIDE, DIVIDE_BY_1);
+	apic_write(REG_LVT_TIMER, APIC_VECTOR_TIMER);
+	apic_write(REG_TPR, 0x10);
+	apic_write(REG_TIMER_INITIAL, (uint32_t)(ns * (timer_hz / 1000) / 1000000 + 1));
+	__asm__ volatile("sti; hlt; cli" ::: "memory");
+	apic_write(REG_TIMER_INITIAL, 0);
+	for (unsigned i = 0; i < n; i++)
+		apic_write(kept[i], value[i]);
+}
+
 bool apic_timer_take(void)
 {
 	if (!timer_hz)

@@ -51,6 +51,12 @@ void apic_calibrate(void);
 void apic_timer(uint64_t ns);
 
 /*
+ * Boot CPU, interrupts off, before the guest runs: HLT for that long, not to take host CPU time from
+ * the service core. The APIC is left as the firmware left it.
+ */
+void apic_nap(uint64_t ns);
+
+/*
  * After everything has stopped: this CPU's APIC becomes the VMM's, for apic_timer() and HLT. False:
  * it was never calibrated.
  */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include "lib/panic.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
+#include "machine/x86.h"
 
 /* What is left of our own RAM around image and frames, in ascending order. */
 struct piece {
@@ -14,6 +16,7 @@ struct piece {
 static struct piece pieces[LAYOUT_RANGES * 2];
 static unsigned count;
 static size_t taken;
+static _Atomic uint32_t lock; /* the service core starts while the boot CPU still builds */
 
 extern const uint8_t image_start[], image_end[];
 
@@ -44,11 +47,9 @@ static void prepare(void)
 	taken = (size_t)(image_end - image_start);
 }
 
-void *memory_take(size_t bytes, size_t align, const char *what)
+/* NULL: no piece has room. */
+static void *take(size_t bytes, size_t align)
 {
-	check(align && !(align & (align - 1)));
-	if (!count)
-		prepare();
 	for (unsigned i = 0; i < count; i++) {
 		uint64_t at = (pieces[i].next + align - 1) & ~(uint64_t)(align - 1);
 
@@ -56,8 +57,24 @@ void *memory_take(size_t bytes, size_t align, const char *what)
 			continue;
 		pieces[i].next = at + bytes;
 		taken += bytes;
-		return memset((void *)at, 0, bytes);
+		return (void *)at;
 	}
+	return NULL;
+}
+
+void *memory_take(size_t bytes, size_t align, const char *what)
+{
+	void *memory;
+
+	check(align && !(align & (align - 1)));
+	while (atomic_exchange(&lock, 1))
+		cpu_relax();
+	if (!count)
+		prepare();
+	memory = take(bytes, align);
+	atomic_store(&lock, 0);
+	if (memory)
+		return memset(memory, 0, bytes);
 	panic_boot("no local memory left for %s (%lu KiB)", what, (unsigned long)(bytes / 1024));
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMM's own RAM (layout.own), handed out once and never taken back. Boot only. */
+/* The VMM's own RAM (layout.own), handed out once and never taken back. Boot only; by any CPU. */
 #ifndef ANNEX_MEMORY_H
 #define ANNEX_MEMORY_H
 

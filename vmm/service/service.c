@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
 #include <string.h>
 #include "boot/config.h"
 #include "fabric/fabric.h"
@@ -277,8 +278,6 @@ static void start_fabric(struct service *s)
 		.sessions = c->servers,
 	};
 	const char *reason = "unknown";
-	enum fabric_state state;
-	uint8_t mac[6];
 
 	for (unsigned i = 0; i < 4; i++)
 		fabric.random[i] = core_random();
@@ -286,12 +285,29 @@ static void start_fabric(struct service *s)
 	s->fabric = fabric_start(&fabric, &reason);
 	if (!s->fabric)
 		panic_boot("fabric: %s", reason);
-	while ((state = fabric_state(s->fabric, mac)) == FABRIC_PROBING)
+}
+
+static _Noreturn void address_taken(const struct service *s, const uint8_t mac[6])
+{
+	uint32_t address = s->config->address;
+
+	panic_boot("address = %u.%u.%u.%u: %02x:%02x:%02x:%02x:%02x:%02x has it already",
+		address >> 24, address >> 16 & 255, address >> 8 & 255, address & 255, mac[0],
+		mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* Until nobody is known to have our address, and the guest is prepared. */
+static void wait_for_probe(struct service *s, const service_window *window)
+{
+	enum fabric_state state;
+	uint8_t mac[6];
+
+	while ((state = fabric_state(s->fabric, mac)) == FABRIC_PROBING || !atomic_load(window))
 		turn_and_rest(s);
 	if (state == FABRIC_CONFLICT)
-		panic_boot("address = %u.%u.%u.%u: %02x:%02x:%02x:%02x:%02x:%02x has it already",
-			c->address >> 24, c->address >> 16 & 255, c->address >> 8 & 255,
-			c->address & 255, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+		address_taken(s, mac);
+	s->window = atomic_load(window);
+	s->report.far_base = s->window->base;
 }
 
 /* Extents of the window that stand on `server`: extent i is on server i % servers. */
@@ -449,9 +465,12 @@ static void wait_for_servers(struct service *s)
 	uint64_t end = clock_now() + WAITING_END_NS;
 	uint64_t say_at = clock_now() + WAITING_LOG_NS;
 	bool say = false;
+	uint8_t mac[6];
 
 	while (!all_ready(s, say)) {
 		turn_and_rest(s);
+		if (fabric_clash(s->fabric, mac))
+			address_taken(s, mac);
 		if (clock_now() > end)
 			no_answer(s);
 		say = clock_now() > say_at;
@@ -468,7 +487,6 @@ static void start_report(struct service *s)
 	r->config = s->config;
 	r->nic = &s->nic;
 	r->session = s->session;
-	r->far_base = s->window->base;
 	r->cpus = layout_guest_cpus();
 	for (unsigned i = 0; i < layout.pinned_count; i++)
 		r->pinned_bytes += layout.pinned[i].bytes;
@@ -476,18 +494,18 @@ static void start_report(struct service *s)
 	manage_init(&s->manage, report_answer, r, console_manage_write);
 }
 
-void service_start(const struct config *config, const struct slat_window *window)
+void service_start(const struct config *config, const service_window *window)
 {
 	struct service *s = &service;
 
 	s->config = config;
-	s->window = window;
 	service_apic_id = apic_id();
 	core_prepare(layout_one_cpu());
 	start_report(s);
 	start_nic(s);
 	start_fabric(s);
 	s->report.fabric = s->fabric;
+	wait_for_probe(s, window);
 	open_sessions(s);
 	start_far(s);
 	s->report.far = s->far;
@@ -498,7 +516,7 @@ void service_start(const struct config *config, const struct slat_window *window
 	__atomic_store_n((uint32_t *)&service_ready, 1, __ATOMIC_SEQ_CST);
 }
 
-_Noreturn void service_run(const struct config *config, const struct slat_window *window)
+_Noreturn void service_run(const struct config *config, const service_window *window)
 {
 	service_start(config, window);
 	for (;;) {

@@ -20,15 +20,19 @@ extern _Atomic uint32_t service_asleep;
 /* The service core's APIC id, valid once the guest runs. */
 extern uint32_t service_apic_id;
 
+/* The far window, set when everything for the guest is prepared. */
+typedef const struct slat_window *_Atomic service_window;
+
 /*
  * On the CPU that will turn the loop, interrupts off, its IDT loaded with handlers that only EOI and
- * return: starts NIC and fabric, opens the sessions, waits until each has promised its extents (or
- * stops the boot with the numbers), then sets service_ready.
+ * return: starts NIC and fabric, and the ARP probe; when *window is there, opens the sessions, waits
+ * until each has promised its extents (or stops the boot with the numbers), then sets service_ready.
+ * The boot CPU may prepare the guest meanwhile.
  */
-void service_start(const struct config *config, const struct slat_window *window);
+void service_start(const struct config *config, const service_window *window);
 
 /* On the service core: service_start(), then turns the loop for ever. */
-_Noreturn void service_run(const struct config *config, const struct slat_window *window);
+_Noreturn void service_run(const struct config *config, const service_window *window);
 
 /*
  * One CPU only, the vCPU out of the guest: one turn of the loop. No interrupt may be taken. True if
