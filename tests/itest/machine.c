@@ -9,6 +9,7 @@
 #define HOLE_END     0xfe000000ull
 #define HIDDEN_MOST  MIB /* larger reserved rows are the firmware's */
 
+#define FLUSH_US     10000u
 #define SLEEP_ENABLE (1u << 13)
 #define EXIT_PORT    0xf4
 #define BOCHS_PORT   0x8900
@@ -173,6 +174,8 @@ _Noreturn void machine_off(void)
 	const char *word = "Shutdown";
 
 	__asm__ volatile("cli");
+	/* Bochs ends with what its serial port has not yet written. */
+	apic_wait_us(FLUSH_US);
 	if (fadt)
 		out16((uint16_t)get32((const uint8_t *)fadt + 64),
 			(uint16_t)(sleep_type(fadt) << 10 | SLEEP_ENABLE));
