@@ -157,6 +157,9 @@ static void exit_io(struct vcpu *v)
 
 static void exit_violation(struct vcpu *v)
 {
+	/* Nothing has been executed, so no single step is pending; Bochs 2.7 says so and would trap. */
+	if (v->rflags & FLAG_TF && !(vmread(VMCS_GUEST_BLOCKING) & BLOCKED_MOV_SS))
+		vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	fault_handle(v, vmread(VMCS_GUEST_PHYSICAL), vmx_of(v)->qualification & EPT_QUALIFY_WRITE);
 }
 
