@@ -246,8 +246,8 @@ grub=good
 boot "GRUB, q35" 'waiting for server one .*resolving'
 grub=good machine=pc bus=pci.0 smp=1
 boot "GRUB, i440fx, one CPU" 'waiting for server one .*resolving'
-grub=good uefi=1
-boot "GRUB, UEFI" 'waiting for server one .*resolving'
+grub=good uefi=1 smp=4
+boot "GRUB, UEFI, three guest CPUs" 'waiting for server one .*resolving'
 grub=good uefi=1
 boot "GRUB, UEFI: the guest hears of the screen" 'info screen: [0-9]+x[0-9]+, (24|32) bits'
 grub=no_kernel
