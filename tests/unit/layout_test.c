@@ -168,6 +168,28 @@ static void window_avoids_what_is_there(void **state)
 	assert_true(layout.far_base == 60 * GIB);
 }
 
+/* OVMF's 64-bit PCI window, with BARs in it and one beside it: what lies above the far window. */
+static void devices_above_the_window(void **state)
+{
+	const struct layout_range busy[] = {{0xe060000000, 0x4000}, {0xc0000000, 0x1000},
+		{0xf800001000, 0x1000}, {0xe000000000, 64 * GIB}, {38 * GIB, 4 * KIB},
+		{0xf7ffe00000, 0x200000}};
+	struct layout_request q = request(&small, 384 * MIB, GIB);
+
+	q.busy = busy;
+	q.busy_count = 6;
+	layout_make(&q);
+	assert_sound(&small);
+	assert_true(layout.far_base == 36 * GIB);
+	assert_int_equal(layout.high_count, 3);
+	assert_true(layout.high[0].start == 38 * GIB && layout.high[0].bytes == 2 * MIB);
+	assert_true(layout.high[1].start == 0xe000000000 && layout.high[1].bytes == 64 * GIB);
+	assert_true(layout.high[2].start == 0xf7ffe00000 && layout.high[2].bytes == 4 * MIB);
+	q.address_limit = 0xf000000000;
+	layout_make(&q);
+	assert_int_equal(layout.high_count, 2);
+}
+
 /* 12 GiB below 1 TiB are no place, on the emulator as on AMD's own. */
 static void window_avoids_hypertransport(void **state)
 {
@@ -276,6 +298,7 @@ int main(void)
 		cmocka_unit_test(frames_on_both_sides_of_the_hole),
 		cmocka_unit_test(pcache_is_capped),
 		cmocka_unit_test(window_avoids_what_is_there),
+		cmocka_unit_test(devices_above_the_window),
 		cmocka_unit_test(window_avoids_hypertransport),
 		cmocka_unit_test(small_address_space),
 		cmocka_unit_test(firmware_below_16_mib),

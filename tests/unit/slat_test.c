@@ -87,7 +87,11 @@ static int fresh(void **state)
 	row[0] = (struct hidden){HIDDEN_MEMORY, 0xfebc0000, 0xfebc0fff, "one page"};
 	row[1] = (struct hidden){HIDDEN_PORTS, 0x510, 0x51b, "no memory"};
 	row[2] = (struct hidden){HIDDEN_MEMORY, 0x800000000, 0x800003fff, "above 4 GiB"};
-	hidden_rows = 3;
+	row[3] = (struct hidden){HIDDEN_MEMORY, 0xe000004000, 0xe000007fff, "above the window"};
+	hidden_rows = 4;
+	layout.high[0] = (struct layout_range){0xe000000000, 2 * GIB};
+	layout.high[1] = (struct layout_range){0xf800000000, 2 * MIB};
+	layout.high_count = 2;
 	slat_init(&slat, &tables, true);
 	slat_build(&slat, (uintptr_t)ones, 0xfee00000, &window);
 	return 0;
@@ -133,6 +137,23 @@ static void one_to_one_with_large_leaves(void **state)
 			(e & (format.accessed | format.dirty)) == (format.accessed | format.dirty));
 	}
 	assert_true(taken_bytes < 4 * MIB);
+}
+
+static void devices_above_the_window(void **state)
+{
+	unsigned level;
+
+	assert_true(slat_translate(&slat, 0xe000003fff) == 0xe000003fff);
+	assert_true(slat_translate(&slat, 0xe000008000) == 0xe000008000);
+	assert_true(slat_translate(&slat, 0xe000004010) == (uintptr_t)ones + 0x10);
+	assert_false(entry(slat.root, 0xe000004000, &level) & format.writable);
+	assert_true(slat_translate(&slat, 0xe07fffffff) == 0xe07fffffff);
+	entry(slat.root, 0xe040000000, &level);
+	assert_int_equal(level, 2);
+	assert_true(slat_translate(&slat, 0xf8001fffff) == 0xf8001fffff);
+	assert_true(slat_translate(&slat, 0xe080000000) == SLAT_NONE);
+	assert_true(slat_translate(&slat, 0xf800200000) == SLAT_NONE);
+	assert_true(slat_translate(&slat, layout.far_base + layout.far_bytes) == SLAT_NONE);
 }
 
 static void own_memory_is_not_there(void **state)
@@ -244,6 +265,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_to_one_with_large_leaves, fresh, done),
+		cmocka_unit_test_setup_teardown(devices_above_the_window, fresh, done),
 		cmocka_unit_test_setup_teardown(own_memory_is_not_there, fresh, done),
 		cmocka_unit_test_setup_teardown(hidden_memory_is_ones_and_read_only, fresh, done),
 		cmocka_unit_test_setup_teardown(window_is_indexed, fresh, done),

@@ -254,6 +254,49 @@ static void place_window(const struct layout_request *q)
 	layout.far_bytes = q->far;
 }
 
+/* Makes room at its place among ascending ranges, and joins those that touch. */
+static void insert_high(uint64_t start, uint64_t end)
+{
+	unsigned kept = 0, at = 0;
+
+	for (unsigned i = 0; i < layout.high_count; i++) {
+		struct layout_range r = layout.high[i];
+
+		if (r.start <= end && start <= r.start + r.bytes) {
+			start = r.start < start ? r.start : start;
+			end = r.start + r.bytes > end ? r.start + r.bytes : end;
+		} else {
+			layout.high[kept++] = r;
+		}
+	}
+	layout.high_count = kept;
+	if (kept == LAYOUT_RANGES)
+		panic_boot("more than %u pieces of devices above the far window", LAYOUT_RANGES);
+	while (at < kept && layout.high[at].start < start)
+		at++;
+	for (unsigned i = kept; i > at; i--)
+		layout.high[i] = layout.high[i - 1];
+	layout.high[at] = (struct layout_range){start, end - start};
+	layout.high_count++;
+}
+
+/* UEFI puts the 64-bit PCI window near the end of what the CPU addresses. */
+static void find_high(const struct layout_request *q)
+{
+	uint64_t above = layout.far_base + layout.far_bytes;
+
+	layout.high_count = 0;
+	for (unsigned i = 0; i < q->busy_count; i++) {
+		uint64_t start = align_down(q->busy[i].start, 2 * MIB);
+		uint64_t end = align_up(q->busy[i].start + q->busy[i].bytes, 2 * MIB);
+
+		start = start > above ? start : above;
+		end = end < q->address_limit ? end : q->address_limit;
+		if (start < end)
+			insert_high(start, end);
+	}
+}
+
 void layout_make(const struct layout_request *q)
 {
 	layout.pinned_count = layout.own_count = layout.frames_count = 0;
@@ -267,6 +310,7 @@ void layout_make(const struct layout_request *q)
 	divide_ram(q->map, q->pinned);
 	place_frames(q->far / PAGE, q->pcache);
 	place_window(q);
+	find_high(q);
 	log_info("layout: %lu MiB pinned, %lu MiB of frames, far window %lx-%lx (%lu MiB)",
 		(unsigned long)(sum(layout.pinned, layout.pinned_count) / MIB),
 		(unsigned long)(sum(layout.frames, layout.frames_count) / MIB),

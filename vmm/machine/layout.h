@@ -30,6 +30,8 @@ struct layout {
 	uint64_t ram_end; /* first address above all RAM */
 	uint64_t far_base; /* 1 GiB aligned, above RAM and every PCI window */
 	uint64_t far_bytes;
+	struct layout_range high[LAYOUT_RANGES]; /* devices above the far window, ascending */
+	unsigned high_count;
 	uint64_t address_limit; /* first address the CPU cannot form (MAXPHYADDR) */
 	unsigned cpus; /* that the machine has; of several the last one is the service core */
 	uint32_t apic_id[LAYOUT_CPUS];

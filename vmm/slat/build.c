@@ -50,14 +50,10 @@ static struct hole next_hole(uint64_t from, uint64_t apic, uint64_t limit)
 	return best;
 }
 
-void slat_build(struct slat *s, uint64_t ones, uint64_t apic, struct slat_window *window)
+static void map_around(struct slat *s, uint64_t at, uint64_t end, uint64_t ones, uint64_t apic)
 {
-	uint64_t limit = layout.far_base;
-
-	/* A far page's leaf may never be reached by another road. */
-	check(limit >= layout.ram_end && limit + layout.far_bytes <= layout.address_limit);
-	for (uint64_t at = 0; at < limit;) {
-		struct hole hole = next_hole(at, apic, limit);
+	while (at < end) {
+		struct hole hole = next_hole(at, apic, end);
 
 		slat_map(s, at, hole.start);
 		if (hole.kind == HOLE_HIDDEN)
@@ -65,6 +61,21 @@ void slat_build(struct slat *s, uint64_t ones, uint64_t apic, struct slat_window
 		else if (hole.kind == HOLE_APIC)
 			slat_map_same(s, apic, apic + SLAT_PAGE, apic);
 		at = hole.end;
+	}
+}
+
+void slat_build(struct slat *s, uint64_t ones, uint64_t apic, struct slat_window *window)
+{
+	uint64_t limit = layout.far_base, above = limit + layout.far_bytes;
+
+	/* A far page's leaf may never be reached by another road. */
+	check(limit >= layout.ram_end && above <= layout.address_limit);
+	map_around(s, 0, limit, ones, apic);
+	for (unsigned i = 0; i < layout.high_count; i++) {
+		const struct layout_range *r = &layout.high[i];
+
+		check(r->start >= above);
+		map_around(s, r->start, r->start + r->bytes, ones, apic);
 	}
 	slat_map_window(s, layout.far_base, layout.far_bytes / SLAT_PAGE, window);
 }

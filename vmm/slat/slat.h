@@ -78,8 +78,8 @@ void slat_detour_set(const struct slat *s, struct slat_detour *d, uint64_t gpa, 
 bool slat_detour_add(const struct slat *s, struct slat_detour *d, uint64_t gpa, uint64_t hpa);
 
 /*
- * Builds all of it from `layout` and the hidden table: one to one below the far window, except what
- * is the VMM's own (not mapped), hidden memory (leads to `ones`, a page of 0xff, read-only) and the
+ * Builds all of it from `layout` and the hidden table: one to one below the far window, and devices
+ * above it, except what is the VMM's own (not mapped), hidden memory (leads to `ones`, a page of 0xff, read-only) and the
  * page `apic` if it is not 0 (read-only, one to one).
  */
 void slat_build(struct slat *s, uint64_t ones, uint64_t apic, struct slat_window *window);
