@@ -2,9 +2,9 @@
 /* Two CPUs at once on the same far pages, more of them than stay local. */
 #include "itest.h"
 
-#define PAGES  1500u
-#define ROUNDS 4u
-#define PAIRS  96u
+#define PAGES  1200u
+#define ROUNDS 2u
+#define PAIRS  64u
 
 struct share {
 	uint64_t base;

@@ -156,7 +156,8 @@ struct machine {
 	const char *cmdline;
 	uint64_t far_base, far_bytes;
 	uint64_t ecam; /* 0: none */
-	uint64_t memory_end; /* of pinned memory below 4 GiB */
+	uint64_t memory_end; /* of the pinned memory that the payload lies in */
+	uint64_t own, own_bytes; /* the VMM's largest piece */
 	unsigned cpus;
 	uint32_t apic_id[32];
 	unsigned hidden_rows;

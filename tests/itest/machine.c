@@ -6,6 +6,7 @@
 
 #define ROW_RAM      1u
 #define ROW_RESERVED 2u
+#define HOLE_START   0x80000000ull
 #define HOLE_END     0xfe000000ull
 #define HIDDEN_MOST  MIB /* larger reserved rows are the firmware's */
 
@@ -69,7 +70,12 @@ static void read_map(const struct boot_params *p)
 	for (unsigned i = 0; i < p->e820_entries; i++) {
 		const struct boot_e820_entry *e = &p->e820_table[i];
 
-		if (e->type == ROW_RESERVED && e->addr >= 0x80000000ull &&
+		if (e->type == ROW_RESERVED && e->addr >= MIB && e->addr < HOLE_START &&
+			e->size > machine.own_bytes) {
+			machine.own = e->addr;
+			machine.own_bytes = e->size;
+		}
+		if (e->type == ROW_RESERVED && e->addr >= HOLE_START &&
 			e->addr + e->size <= HOLE_END && e->size < HIDDEN_MOST &&
 			machine.hidden_rows < 16) {
 			machine.hidden[machine.hidden_rows] = e->addr;

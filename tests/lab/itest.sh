@@ -13,7 +13,7 @@ logs=$build/logs/itest
 port=${ANNEX_ITEST_PORT:-47910}
 limit=${ANNEX_ITEST_LIMIT:-240} # s, each machine
 far=256M extents=20
-pcache=4M push=2048 # pages that push out everything else
+pcache=2M push=1100 # pages that push out everything else
 passed=0 failed=0 skipped=0 server=
 pids=()
 
