@@ -393,6 +393,19 @@ away() {
 		pass "doctor in JSON" || fail "doctor in JSON" "$rc" "$out"
 }
 
+# What systemd says of the unit; it ignores what it does not know, and ends with 0.
+unit() {
+	local said
+	command -v systemd-analyze >/dev/null || { skip "the systemd unit: no systemd-analyze"; return; }
+	sed "s|/usr/sbin/annex-memserver|$build/annex-memserver|" \
+		"$top/memserver/annex-memserver.service" >"$work/annex-memserver.service"
+	said=$(systemd-analyze verify --man=no "$work/annex-memserver.service" 2>&1) && [ -z "$said" ] &&
+		pass "the systemd unit is clean" || fail "the systemd unit is clean" "$said"
+	echo Surprise=yes >>"$work/annex-memserver.service"
+	[ -n "$(systemd-analyze verify --man=no "$work/annex-memserver.service" 2>&1)" ] &&
+		pass "and a wrong one is not" || fail "and a wrong one is not"
+}
+
 manual() {
 	local page=$top/toolstack/annex.1 c o warnings
 	warnings=$(man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
@@ -426,6 +439,7 @@ away
 host_errors
 host_install
 host_here
+unit
 manual
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
