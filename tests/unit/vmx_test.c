@@ -306,9 +306,9 @@ static void tsc_has_an_offset(void **state)
 
 	(void)state;
 	assert_true(write_msr(0x10, 5000));
-	assert_int_equal(vmx.tsc_offset, 5000 - 1000000ull);
-	assert_int_equal(fields[VMCS_TSC_OFFSET], vmx.tsc_offset);
-	assert_true(read_msr(0x3b, &value) && value == vmx.tsc_offset);
+	assert_int_equal(v.tsc_offset, 5000 - 1000000ull);
+	assert_int_equal(fields[VMCS_TSC_OFFSET], v.tsc_offset);
+	assert_true(read_msr(0x3b, &value) && value == v.tsc_offset);
 	assert_true(closed(0x6e0, true) && closed(0x6e0, false));
 	assert_true(write_msr(0x6e0, 7000));
 	assert_int_equal(msr[0x6e0], 1002000);
@@ -317,7 +317,7 @@ static void tsc_has_an_offset(void **state)
 	assert_int_equal(msr[0x6e0], 0);
 	assert_true(read_msr(0x6e0, &value) && value == 0);
 	assert_true(write_msr(0x3b, 0));
-	assert_int_equal(vmx.tsc_offset, 0);
+	assert_int_equal(v.tsc_offset, 0);
 }
 
 static void x2apic_commands_are_checked(void **state)

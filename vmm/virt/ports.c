@@ -21,6 +21,23 @@ uint16_t ports_prepare(unsigned cpus)
 	return kept ? PORTS_CONFIG_ADDRESS : PORTS_CONFIG_DATA;
 }
 
+static void close_range(uint8_t *map, uint64_t first, uint64_t last)
+{
+	for (uint64_t p = first; p <= last && p < 0x10000; p++)
+		map[p / 8] |= 1u << p % 8;
+}
+
+void ports_close(unsigned cpus, uint8_t *map)
+{
+	close_range(map, ports_prepare(cpus), PORTS_CONFIG_LAST);
+	for (unsigned i = 0; i < hidden_count(); i++) {
+		const struct hidden *h = hidden_row(i);
+
+		if (h->kind == HIDDEN_PORTS)
+			close_range(map, h->first, h->last);
+	}
+}
+
 static uint32_t ones(unsigned bytes)
 {
 	return bytes == 4 ? UINT32_MAX : (1u << bytes * 8) - 1;
@@ -128,4 +145,15 @@ void ports_out(uint16_t port, unsigned bytes, uint32_t value)
 		raw_out(port, bytes, value);
 		data_close();
 	}
+}
+
+void ports_access(struct vcpu *v, uint16_t port, unsigned bytes, bool in)
+{
+	/* A 32-bit register write clears the upper half, narrower ones keep the rest. */
+	uint64_t written = bytes == 4 ? UINT64_MAX : (1ull << bytes * 8) - 1;
+
+	if (in)
+		v->gpr[GPR_RAX] = (v->gpr[GPR_RAX] & ~written) | ports_in(port, bytes);
+	else
+		ports_out(port, bytes, (uint32_t)v->gpr[GPR_RAX]);
 }

@@ -7,7 +7,9 @@
 #ifndef ANNEX_PORTS_H
 #define ANNEX_PORTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+#include "virt/vcpu.h"
 
 /*
  * Intercepted besides the hidden ports: the data register, and the address register where another
@@ -20,8 +22,14 @@
 /* First of the configuration ports to intercept with so many guest CPUs. Boot. */
 uint16_t ports_prepare(unsigned cpus);
 
+/* The same, and sets the bits of all ports that are intercepted in a map of 65,536. Boot. */
+void ports_close(unsigned cpus, uint8_t *map);
+
 /* bytes: 1, 2 or 4. Any vCPU. */
 uint32_t ports_in(uint16_t port, unsigned bytes);
 void ports_out(uint16_t port, unsigned bytes, uint32_t value);
+
+/* The guest's IN or OUT with AL, AX or EAX. */
+void ports_access(struct vcpu *v, uint16_t port, unsigned bytes, bool in);
 
 #endif

@@ -41,6 +41,9 @@ struct vcpu {
 	bool flush; /* the next entry must flush, whatever the epoch says */
 	bool nmi_pending; /* the guest is owed an NMI */
 
+	uint64_t tsc_offset; /* the guest's counter minus the machine's */
+	uint64_t tsc_adjust; /* its IA32_TSC_ADJUST */
+
 	/* Replay of one instruction. */
 	enum step_kind step;
 	uint64_t step_gpa;

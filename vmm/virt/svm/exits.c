@@ -79,14 +79,7 @@ static void exit_io(struct vcpu *v)
 			svm_inject(v, VECTOR_GP, true, 0);
 		return;
 	}
-	if (!(info & IO_IN)) {
-		ports_out(port, bytes, (uint32_t)v->gpr[GPR_RAX]);
-	} else {
-		/* A 32-bit register write clears the upper half, narrower ones keep the rest. */
-		uint64_t ones = bytes == 4 ? UINT64_MAX : (1ull << bytes * 8) - 1;
-
-		v->gpr[GPR_RAX] = (v->gpr[GPR_RAX] & ~ones) | ports_in(port, bytes);
-	}
+	ports_access(v, port, bytes, info & IO_IN);
 	svm_advance(v, (unsigned)(m->exit_info2 - v->rip));
 }
 
@@ -179,69 +172,43 @@ struct row {
 #define ROW_NESTED  0x100u
 #define ROW_INVALID 0x104u
 
+/* clang-format off */
 static const struct row rows[SVM_ROWS] = {
 	SIXTEEN(0x00, "cr_read_", exit_unasked),
 	SIXTEEN(0x10, "cr_write_", exit_unasked),
 	SIXTEEN(0x20, "dr_read_", exit_unasked),
 	SIXTEEN(0x30, "dr_write_", exit_unasked),
 	THIRTY_TWO(0x40, "exception_", exit_exception),
-	[0x60] = {"interrupt", svm_window_open},
-	[0x61] = {"nmi", svm_event_nmi},
-	[0x62] = {"smi", exit_unasked},
-	[0x63] = {"init", exit_unasked},
+	[0x60] = {"interrupt", svm_window_open}, [0x61] = {"nmi", svm_event_nmi},
+	[0x62] = {"smi", exit_unasked}, [0x63] = {"init", exit_unasked},
 	[0x64] = {"virtual_interrupt", exit_nothing},
-	[0x65] = {"cr0_selective_write", exit_unasked},
-	[0x66] = {"idtr_read", exit_unasked},
-	[0x67] = {"gdtr_read", exit_unasked},
-	[0x68] = {"ldtr_read", exit_unasked},
-	[0x69] = {"tr_read", exit_unasked},
-	[0x6a] = {"idtr_write", exit_unasked},
-	[0x6b] = {"gdtr_write", exit_unasked},
-	[0x6c] = {"ldtr_write", exit_unasked},
-	[0x6d] = {"tr_write", exit_unasked},
-	[0x6e] = {"rdtsc", exit_unasked},
-	[0x6f] = {"rdpmc", exit_unasked},
-	[0x70] = {"pushf", exit_unasked},
-	[0x71] = {"popf", exit_unasked},
-	[0x72] = {"cpuid", exit_cpuid},
-	[0x73] = {"rsm", exit_unasked},
-	[0x74] = {"iret", svm_event_iret},
-	[0x75] = {"software_interrupt", exit_unasked},
-	[0x76] = {"invd", exit_invd},
-	[0x77] = {"pause", exit_unasked},
-	[0x78] = {"hlt", svm_window_halt},
-	[0x79] = {"invlpg", exit_unasked},
-	[0x7a] = {"invlpga", exit_undefined},
-	[0x7b] = {"io", exit_io},
-	[0x7c] = {"msr", svm_msr},
-	[0x7d] = {"task_switch", exit_unasked},
-	[0x7e] = {"ferr_freeze", exit_unasked},
-	[0x7f] = {"shutdown", exit_shutdown},
-	[0x80] = {"vmrun", exit_undefined},
-	[0x81] = {"vmmcall", exit_undefined},
-	[0x82] = {"vmload", exit_undefined},
-	[0x83] = {"vmsave", exit_undefined},
-	[0x84] = {"stgi", exit_undefined},
-	[0x85] = {"clgi", exit_undefined},
-	[0x86] = {"skinit", exit_undefined},
-	[0x87] = {"rdtscp", exit_unasked},
-	[0x88] = {"icebp", exit_unasked},
-	[0x89] = {"wbinvd", exit_unasked},
-	[0x8a] = {"monitor", exit_undefined},
-	[0x8b] = {"mwait", exit_undefined},
-	[0x8c] = {"mwait_armed", exit_undefined},
-	[0x8d] = {"xsetbv", exit_unasked},
-	[0x8e] = {"rdpru", exit_unasked},
+	[0x65] = {"cr0_selective_write", exit_unasked}, [0x66] = {"idtr_read", exit_unasked},
+	[0x67] = {"gdtr_read", exit_unasked}, [0x68] = {"ldtr_read", exit_unasked},
+	[0x69] = {"tr_read", exit_unasked}, [0x6a] = {"idtr_write", exit_unasked},
+	[0x6b] = {"gdtr_write", exit_unasked}, [0x6c] = {"ldtr_write", exit_unasked},
+	[0x6d] = {"tr_write", exit_unasked}, [0x6e] = {"rdtsc", exit_unasked},
+	[0x6f] = {"rdpmc", exit_unasked}, [0x70] = {"pushf", exit_unasked},
+	[0x71] = {"popf", exit_unasked}, [0x72] = {"cpuid", exit_cpuid},
+	[0x73] = {"rsm", exit_unasked}, [0x74] = {"iret", svm_event_iret},
+	[0x75] = {"software_interrupt", exit_unasked}, [0x76] = {"invd", exit_invd},
+	[0x77] = {"pause", exit_unasked}, [0x78] = {"hlt", svm_window_halt},
+	[0x79] = {"invlpg", exit_unasked}, [0x7a] = {"invlpga", exit_undefined},
+	[0x7b] = {"io", exit_io}, [0x7c] = {"msr", svm_msr},
+	[0x7d] = {"task_switch", exit_unasked}, [0x7e] = {"ferr_freeze", exit_unasked},
+	[0x7f] = {"shutdown", exit_shutdown}, [0x80] = {"vmrun", exit_undefined},
+	[0x81] = {"vmmcall", exit_undefined}, [0x82] = {"vmload", exit_undefined},
+	[0x83] = {"vmsave", exit_undefined}, [0x84] = {"stgi", exit_undefined},
+	[0x85] = {"clgi", exit_undefined}, [0x86] = {"skinit", exit_undefined},
+	[0x87] = {"rdtscp", exit_unasked}, [0x88] = {"icebp", exit_unasked},
+	[0x89] = {"wbinvd", exit_unasked}, [0x8a] = {"monitor", exit_undefined},
+	[0x8b] = {"mwait", exit_undefined}, [0x8c] = {"mwait_armed", exit_undefined},
+	[0x8d] = {"xsetbv", exit_unasked}, [0x8e] = {"rdpru", exit_unasked},
 	[0x8f] = {"efer_write_trap", exit_unasked},
 	SIXTEEN(0x90, "cr_write_trap_", exit_unasked),
-	[0xa0] = {"invlpgb", exit_undefined},
-	[0xa1] = {"invlpgb_illegal", exit_undefined},
-	[0xa2] = {"invpcid", exit_unasked},
-	[0xa3] = {"mcommit", exit_unasked},
-	[0xa4] = {"tlbsync", exit_undefined},
-	[0xa5] = {"bus_lock", exit_unasked},
-	[0xa6] = {"idle_hlt", exit_unasked},
-	[ROW_NESTED + 0] = {"nested_page_fault", exit_npf},
+	[0xa0] = {"invlpgb", exit_undefined}, [0xa1] = {"invlpgb_illegal", exit_undefined},
+	[0xa2] = {"invpcid", exit_unasked}, [0xa3] = {"mcommit", exit_unasked},
+	[0xa4] = {"tlbsync", exit_undefined}, [0xa5] = {"bus_lock", exit_unasked},
+	[0xa6] = {"idle_hlt", exit_unasked}, [ROW_NESTED + 0] = {"nested_page_fault", exit_npf},
 	[ROW_NESTED + 1] = {"avic_incomplete_ipi", exit_unasked},
 	[ROW_NESTED + 2] = {"avic_no_acceleration", exit_unasked},
 	[ROW_NESTED + 3] = {"vmgexit", exit_unasked},
@@ -250,6 +217,7 @@ static const struct row rows[SVM_ROWS] = {
 	[ROW_INVALID + 2] = {"idle_required", exit_unasked},
 	[ROW_INVALID + 3] = {"invalid_pmc", exit_unasked},
 };
+/* clang-format on */
 
 /* SVM_ROWS: no such row. */
 static unsigned row_of(uint64_t code)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/text.h"
-#include "machine/hidden.h"
 #include "machine/idt.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
@@ -75,23 +74,11 @@ static bool giant(void)
 	return cpuid(0x80000001, 0).edx >> 26 & 1;
 }
 
-static void port_close(unsigned first, unsigned last)
-{
-	for (unsigned p = first; p <= last && p < 0x10000; p++)
-		io_map[p / 8] |= 1u << p % 8;
-}
-
 static void prepare(void)
 {
 	io_map = memory_take(IOPM_BYTES, 4096, "I/O permission map");
 	msr_map = memory_take(MSRPM_BYTES, 4096, "MSR permission map");
-	port_close(ports_prepare(virt_cpus()), PORTS_CONFIG_LAST);
-	for (unsigned i = 0; i < hidden_count(); i++) {
-		const struct hidden *h = hidden_row(i);
-
-		if (h->kind == HIDDEN_PORTS)
-			port_close(h->first, h->last);
-	}
+	ports_close(virt_cpus(), io_map);
 	svm_msr_prepare(msr_map);
 }
 
@@ -128,7 +115,6 @@ static struct vmcb *fresh(struct vcpu *v)
 		.intercept4 = VMCB_SVM_INSNS | VMCB_MONITORS,
 		.iopm = (uintptr_t)io_map,
 		.msrpm = (uintptr_t)msr_map,
-		.tsc_offset = m->tsc_offset,
 		.asid = 1,
 		.nested_paging = 1,
 		.nested_cr3 = (uintptr_t)virt_slat.root,
@@ -225,6 +211,7 @@ static void run(struct vcpu *v, bool flush)
 	m->rsp = v->gpr[GPR_RSP];
 	m->rip = v->rip;
 	m->rflags = v->rflags;
+	m->tsc_offset = v->tsc_offset;
 	m->clean = 0;
 	m->tlb_control = !flush                       ? VMCB_TLB_NOTHING
 			 : svm_features.flush_by_asid ? VMCB_TLB_GUEST

@@ -15,7 +15,6 @@ struct svm {
 	uint64_t host_cr4;
 	uint64_t saved_flags; /* TF and IF of the guest while it is stepped */
 	uint64_t saved_dr6;
-	uint64_t tsc_adjust;
 	uint64_t iret_rip; /* of the IRET that ends its NMI handler */
 	uint64_t refused_rip; /* of a MOV to CR that QEMU's emulation refused */
 	bool nmi_blocked; /* the guest is in its NMI handler */

@@ -144,14 +144,7 @@ static void exit_io(struct vcpu *v)
 			vmx_inject(v, VECTOR_GP, true, 0);
 		return;
 	}
-	if (!(q & IO_IN)) {
-		ports_out(port, bytes, (uint32_t)v->gpr[GPR_RAX]);
-	} else {
-		/* A 32-bit register write clears the upper half, narrower ones keep the rest. */
-		uint64_t ones = bytes == 4 ? UINT64_MAX : (1ull << bytes * 8) - 1;
-
-		v->gpr[GPR_RAX] = (v->gpr[GPR_RAX] & ~ones) | ports_in(port, bytes);
-	}
+	ports_access(v, port, bytes, q & IO_IN);
 	vmx_advance(v, length());
 }
 
@@ -198,91 +191,48 @@ static void exit_xsetbv(struct vcpu *v)
 	vmx_advance(v, length());
 }
 
+/* clang-format off */
 static const struct row {
 	const char *name;
 	void (*handler)(struct vcpu *v);
 } rows[VMX_ROWS] = {
-	[0] = {"exception_or_nmi", exit_exception},
-	[1] = {"external_interrupt", NULL},
-	[2] = {"triple_fault", exit_reset},
-	[3] = {"init", exit_reset},
-	[4] = {"sipi", NULL},
-	[5] = {"io_smi", NULL},
-	[6] = {"other_smi", NULL},
-	[7] = {"interrupt_window", NULL},
-	[8] = {"nmi_window", exit_nothing},
-	[9] = {"task_switch", exit_task},
-	[10] = {"cpuid", exit_cpuid},
-	[11] = {"getsec", exit_undefined},
-	[12] = {"hlt", exit_hlt},
-	[13] = {"invd", exit_invd},
-	[14] = {"invlpg", NULL},
-	[15] = {"rdpmc", NULL},
-	[16] = {"rdtsc", NULL},
-	[17] = {"rsm", NULL},
-	[18] = {"vmcall", exit_undefined},
-	[19] = {"vmclear", exit_undefined},
-	[20] = {"vmlaunch", exit_undefined},
-	[21] = {"vmptrld", exit_undefined},
-	[22] = {"vmptrst", exit_undefined},
-	[23] = {"vmread", exit_undefined},
-	[24] = {"vmresume", exit_undefined},
-	[25] = {"vmwrite", exit_undefined},
-	[26] = {"vmxoff", exit_undefined},
-	[27] = {"vmxon", exit_undefined},
-	[28] = {"cr_access", exit_cr},
-	[29] = {"dr_access", NULL},
-	[30] = {"io", exit_io},
-	[31] = {"rdmsr", vmx_msr_read},
-	[32] = {"wrmsr", vmx_msr_write},
-	[33] = {"invalid_guest_state", NULL},
-	[34] = {"msr_loading", NULL},
-	[36] = {"mwait", exit_undefined},
-	[37] = {"monitor_trap", NULL},
-	[39] = {"monitor", exit_undefined},
-	[40] = {"pause", NULL},
-	[41] = {"machine_check", NULL},
-	[43] = {"tpr_below_threshold", NULL},
-	[44] = {"apic_access", NULL},
-	[45] = {"virtualized_eoi", NULL},
-	[46] = {"gdtr_idtr", NULL},
-	[47] = {"ldtr_tr", NULL},
+	[0] = {"exception_or_nmi", exit_exception}, [1] = {"external_interrupt", NULL},
+	[2] = {"triple_fault", exit_reset}, [3] = {"init", exit_reset}, [4] = {"sipi", NULL},
+	[5] = {"io_smi", NULL}, [6] = {"other_smi", NULL}, [7] = {"interrupt_window", NULL},
+	[8] = {"nmi_window", exit_nothing}, [9] = {"task_switch", exit_task},
+	[10] = {"cpuid", exit_cpuid}, [11] = {"getsec", exit_undefined},
+	[12] = {"hlt", exit_hlt}, [13] = {"invd", exit_invd}, [14] = {"invlpg", NULL},
+	[15] = {"rdpmc", NULL}, [16] = {"rdtsc", NULL}, [17] = {"rsm", NULL},
+	[18] = {"vmcall", exit_undefined}, [19] = {"vmclear", exit_undefined},
+	[20] = {"vmlaunch", exit_undefined}, [21] = {"vmptrld", exit_undefined},
+	[22] = {"vmptrst", exit_undefined}, [23] = {"vmread", exit_undefined},
+	[24] = {"vmresume", exit_undefined}, [25] = {"vmwrite", exit_undefined},
+	[26] = {"vmxoff", exit_undefined}, [27] = {"vmxon", exit_undefined},
+	[28] = {"cr_access", exit_cr}, [29] = {"dr_access", NULL}, [30] = {"io", exit_io},
+	[31] = {"rdmsr", vmx_msr_read}, [32] = {"wrmsr", vmx_msr_write},
+	[33] = {"invalid_guest_state", NULL}, [34] = {"msr_loading", NULL},
+	[36] = {"mwait", exit_undefined}, [37] = {"monitor_trap", NULL},
+	[39] = {"monitor", exit_undefined}, [40] = {"pause", NULL},
+	[41] = {"machine_check", NULL}, [43] = {"tpr_below_threshold", NULL},
+	[44] = {"apic_access", NULL}, [45] = {"virtualized_eoi", NULL},
+	[46] = {"gdtr_idtr", NULL}, [47] = {"ldtr_tr", NULL},
 	[REASON_EPT] = {"ept_violation", exit_violation},
-	[49] = {"ept_misconfiguration", exit_misconfigured},
-	[50] = {"invept", exit_undefined},
-	[51] = {"rdtscp", NULL},
-	[52] = {"preemption_timer", exit_nothing},
-	[53] = {"invvpid", exit_undefined},
-	[54] = {"wbinvd", NULL},
-	[55] = {"xsetbv", exit_xsetbv},
-	[56] = {"apic_write", NULL},
-	[57] = {"rdrand", NULL},
-	[58] = {"invpcid", NULL},
-	[59] = {"vmfunc", exit_undefined},
-	[60] = {"encls", NULL},
-	[61] = {"rdseed", NULL},
-	[62] = {"page_log_full", NULL},
-	[63] = {"xsaves", NULL},
-	[64] = {"xrstors", NULL},
-	[65] = {"pconfig", exit_undefined},
-	[66] = {"spp", NULL},
-	[67] = {"umwait", NULL},
-	[68] = {"tpause", NULL},
-	[69] = {"loadiwkey", NULL},
-	[70] = {"enclv", NULL},
-	[72] = {"enqcmd_pasid", NULL},
-	[73] = {"enqcmds_pasid", NULL},
-	[74] = {"bus_lock", NULL},
-	[75] = {"notify_window", NULL},
-	[76] = {"seamcall", exit_undefined},
-	[77] = {"tdcall", exit_undefined},
-	[78] = {"rdmsrlist", NULL},
-	[79] = {"wrmsrlist", NULL},
-	[80] = {"urdmsr", NULL},
-	[81] = {"uwrmsr", NULL},
-	[84] = {"rdmsr_immediate", NULL},
+	[49] = {"ept_misconfiguration", exit_misconfigured}, [50] = {"invept", exit_undefined},
+	[51] = {"rdtscp", NULL}, [52] = {"preemption_timer", exit_nothing},
+	[53] = {"invvpid", exit_undefined}, [54] = {"wbinvd", NULL},
+	[55] = {"xsetbv", exit_xsetbv}, [56] = {"apic_write", NULL}, [57] = {"rdrand", NULL},
+	[58] = {"invpcid", NULL}, [59] = {"vmfunc", exit_undefined}, [60] = {"encls", NULL},
+	[61] = {"rdseed", NULL}, [62] = {"page_log_full", NULL}, [63] = {"xsaves", NULL},
+	[64] = {"xrstors", NULL}, [65] = {"pconfig", exit_undefined}, [66] = {"spp", NULL},
+	[67] = {"umwait", NULL}, [68] = {"tpause", NULL}, [69] = {"loadiwkey", NULL},
+	[70] = {"enclv", NULL}, [72] = {"enqcmd_pasid", NULL}, [73] = {"enqcmds_pasid", NULL},
+	[74] = {"bus_lock", NULL}, [75] = {"notify_window", NULL},
+	[76] = {"seamcall", exit_undefined}, [77] = {"tdcall", exit_undefined},
+	[78] = {"rdmsrlist", NULL}, [79] = {"wrmsrlist", NULL}, [80] = {"urdmsr", NULL},
+	[81] = {"uwrmsr", NULL}, [84] = {"rdmsr_immediate", NULL},
 	[85] = {"wrmsrns_immediate", NULL},
 };
+/* clang-format on */
 
 const char *vmx_exit_name(uint32_t reason)
 {

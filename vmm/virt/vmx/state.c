@@ -78,7 +78,7 @@ static void controls(const struct vcpu *v)
 	vmwrite(VMCS_IO_BITMAP_A, (uintptr_t)vmx_io_map);
 	vmwrite(VMCS_IO_BITMAP_B, (uintptr_t)vmx_io_map + 4096);
 	vmwrite(VMCS_MSR_BITMAP, (uintptr_t)x->msr_map);
-	vmwrite(VMCS_TSC_OFFSET, x->tsc_offset);
+	vmwrite(VMCS_TSC_OFFSET, v->tsc_offset);
 	vmwrite(VMCS_EPT_POINTER, x->pointer);
 	vmwrite(VMCS_LINK, UINT64_MAX);
 	/*

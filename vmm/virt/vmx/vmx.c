@@ -2,7 +2,6 @@
 #include "lib/panic.h"
 #include "lib/text.h"
 #include "machine/cpu.h"
-#include "machine/hidden.h"
 #include "machine/idt.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
@@ -60,22 +59,10 @@ static bool giant(void)
 	return giant_leaves;
 }
 
-static void port_close(unsigned first, unsigned last)
-{
-	for (unsigned p = first; p <= last && p < 0x10000; p++)
-		vmx_io_map[p / 8] |= 1u << p % 8;
-}
-
 static void prepare(void)
 {
 	vmx_io_map = memory_take(IO_BYTES, 4096, "I/O bitmaps");
-	port_close(ports_prepare(virt_cpus()), PORTS_CONFIG_LAST);
-	for (unsigned i = 0; i < hidden_count(); i++) {
-		const struct hidden *h = hidden_row(i);
-
-		if (h->kind == HIDDEN_PORTS)
-			port_close(h->first, h->last);
-	}
+	ports_close(virt_cpus(), vmx_io_map);
 }
 
 /* SDM vol. 3C 24.7. */

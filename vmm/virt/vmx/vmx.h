@@ -28,8 +28,6 @@ struct vmx {
 	uint32_t event_length;
 
 	uint64_t pointer; /* EPT pointer in use */
-	uint64_t tsc_offset;
-	uint64_t tsc_adjust;
 	uint64_t saved_flags; /* TF and IF of the guest while it is stepped */
 	uint64_t saved_debug; /* its DEBUGCTL */
 	uint64_t count[VMX_ROWS];
