@@ -11,7 +11,7 @@ stage unit 600 make --no-print-directory -j2 unit
 stage format 120 make --no-print-directory format-check
 stage sim 1200 make --no-print-directory sim
 stage cli 600 make --no-print-directory cli
-stage boot 600 tests/lab/boot.sh
+stage boot 900 tests/lab/boot.sh
 stage itest 600 tests/lab/itest.sh
 stage memserver 400 tests/lab/memserver.sh
 stage lab 2200 tests/lab/run.sh
