@@ -62,8 +62,9 @@ static int newest_kernel(const char *root, char **kernel)
 	glob_t found;
 
 	if (glob(pattern, 0, NULL, &found) == 0) {
-		for (size_t i = 0; i < found.gl_pathc; i++)
-			if (!best || strverscmp(found.gl_pathv[i], best) > 0)
+		best = found.gl_pathv[0];
+		for (size_t i = 1; i < found.gl_pathc; i++)
+			if (strverscmp(found.gl_pathv[i], best) > 0)
 				best = found.gl_pathv[i];
 		*kernel = error_memory(strdup(best + strlen(root)));
 		globfree(&found);
