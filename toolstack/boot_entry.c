@@ -115,17 +115,20 @@ static int check_kernel(const char *root, const char *kernel)
 /* Words that a boot loader adds are not the next one's. */
 static char *without_loader(const char *line)
 {
-	char *copy = error_memory(strdup(line)), *out = error_memory(strdup(line)), *save = NULL;
+	char *out = error_memory(malloc(strlen(line) + 1)), *end = out;
 
-	out[0] = '\0';
-	for (char *word = strtok_r(copy, " \n", &save); word; word = strtok_r(NULL, " \n", &save)) {
-		if (!strncmp(word, "BOOT_IMAGE=", 11) || !strncmp(word, "initrd=", 7))
-			continue;
-		if (*out)
-			strcat(out, " ");
-		strcat(out, word);
+	while (*line) {
+		size_t n = strcspn(line, " \n");
+
+		if (n && strncmp(line, "BOOT_IMAGE=", 11) && strncmp(line, "initrd=", 7)) {
+			if (end != out)
+				*end++ = ' ';
+			memcpy(end, line, n);
+			end += n;
+		}
+		line += n + (line[n] != '\0');
 	}
-	free(copy);
+	*end = '\0';
 	return out;
 }
 
