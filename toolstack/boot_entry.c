@@ -161,7 +161,7 @@ static int find_line(struct boot_entry *entry, const char *root, const char *giv
 		line = error_memory(strdup(given));
 	else
 		code = running_line(root, &line);
-	if (code)
+	if (code || !line)
 		return code;
 	wrong = strpbrk(line, "'\"\\$;{}|&<>");
 	if (wrong)
