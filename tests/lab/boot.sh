@@ -208,6 +208,11 @@ head -c 400M /dev/zero >"$work/initrd"
 refused "an initrd that is too large" 'no room for the initrd of 401 MiB'
 rm -f "$work/initrd"
 
+# QEMU's own network has a gateway, which answers the probe.
+change address 10.0.2.2/24
+change server 'one 10.0.2.9'
+tells='"state":"refused","reason":"address = 10.0.2.2: '
+refused "an address that somebody has" 'address = 10.0.2.2: 52:55:0a:00:02:02 has it already'
 change far 10M
 tells='"state":"refused","reason":"config line 1: far = 10M: must be'
 refused "a wrong value" 'config line 1: far = 10M: must be a multiple of 16M'
