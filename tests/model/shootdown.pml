@@ -31,7 +31,7 @@
 #define MARK_LATE   (PLANT == 5) /* a guest's NMI is sent before its target is marked */
 #define EVERY_NMI   (PLANT == 6) /* each NMI is taken for the guest's */
 #define NO_SPARE    (PLANT == 7) /* a counter's NMI is taken for the kick's that is still to come */
-#define NO_WINDOW   (PLANT == 8) /* VMX: the host's NMI handler asks for no window */
+#define NO_TURN     (PLANT == 8) /* VMX: an NMI just before the entry does not prevent it */
 #define EARLY_REUSE (PLANT == 9) /* the frame is reused before the batch has settled */
 #define OLD_BATCH   (PLANT == 10) /* a batch releases a frame that was taken back meanwhile */
 
@@ -57,16 +57,13 @@ bool nmi[CPUS]; /* latched; two are one */
 byte cached[CPUS]; /* the frame that a translation leads to, 0: none */
 bool overflow[CPUS]; /* a counter that interrupts by NMI, not set anew */
 #ifdef VMX
-bool gate[CPUS]; /* the host's NMI handler runs; what it interrupted stands still */
-bool window[CPUS]; /* NMI-window exiting */
-bool halting[CPUS]; /* RIP stands where the gate moves it */
+bool turnable[CPUS]; /* RIP stands where the gate turns it, which makes this false */
 #endif
 
 /* What the guest was sent: its handler must run after the last NMI, and not more often than sent. */
-bool due[CPUS];
+bool due[CPUS]; /* by another vCPU; a counter's is due until that is set anew */
 byte credit[CPUS];
 byte sent, overflows, exits;
-#define SEND(c) due[c] = true; credit[c]++
 
 /* A kick is claimed and then sent. Only an NMI that nobody claimed can come in between. */
 #if OVERFLOWS
@@ -219,11 +216,12 @@ inline enter()
 inline mark()
 {
 	to = 0;
-	SEND(to);
+	due[to] = true;
+	credit[to]++;
 	asked[to] = !MARK_LATE
 }
 
-/* Behind an IRET; it is intercepted, or a window asked for, while another NMI waits. */
+/* Behind an IRET; it is intercepted, or its end waited for, while another NMI waits. */
 #define IRET blocked = false; overflow[v] = false
 
 #ifndef VMX
@@ -307,9 +305,10 @@ guest:
 
 #else
 
-#define RUNS !gate[v]
-
-/* The VMM can be interrupted by the NMI gate, everywhere. */
+/*
+ * NMIs are taken everywhere, by the gate: it marks them, and turns RIP where the VMM is about to halt
+ * or to enter the guest. Each step here may have one before it.
+ */
 proctype vcpu(byte v)
 {
 	byte e, to;
@@ -318,14 +317,12 @@ proctype vcpu(byte v)
 
 again:
 	atomic {
-		RUNS;
 		if
 		:: arrived[v] -> answer()
 		:: else
 		fi
 	}
 	atomic {
-		RUNS;
 		look_for_mark();
 		if
 		:: NO_RECHECK -> e = epoch
@@ -333,58 +330,60 @@ again:
 		fi
 	}
 	atomic {
-		RUNS;
 		if
 		:: NO_RECHECK -> in_guest[v] = true
 		:: else -> e = epoch
 		fi;
 		flush = flushed[v] < e;
 		if
-		:: flush -> cached[v] = 0 /* INVEPT */
+		:: flush -> flushed[v] = e; cached[v] = 0; flush = LATE_RAISE /* INVEPT */
 		:: else
-		fi
+		fi;
+		e = 0
 	}
-	/* Looked at, then stored: the gate may come in between. */
+	/* vmx_enter(): the look at what has arrived, then VMRESUME. */
 	if
-	:: atomic { RUNS && flush && LATE_RAISE -> e = epoch }
-		atomic { RUNS -> flushed[v] = e }
-	:: atomic { RUNS && flush && !LATE_RAISE && flushed[v] < e -> skip }
-		atomic { RUNS -> flushed[v] = e }
-	:: atomic { RUNS && !(flush && (LATE_RAISE || flushed[v] < e)) -> skip }
+	:: atomic { arrived[v] && !NO_TURN -> LEAVE; goto again }
+	:: atomic { !arrived[v] || NO_TURN -> turnable[v] = true }
 	fi;
-	atomic { RUNS -> e = 0; flush = false; enter() }
+	if
+	:: atomic { !turnable[v] && !NO_TURN -> LEAVE; goto again }
+	:: atomic { turnable[v] || NO_TURN -> turnable[v] = false; enter() }
+	fi;
 
 guest:
 	if
-	/* Taken by the exit itself. */
-	:: atomic { nmi[v] -> LEAVE; window[v] = false; GATE; goto again }
-	:: atomic { window[v] && !blocked -> LEAVE; window[v] = false; goto again }
-	:: atomic { !cached[v] && mapped -> cached[v] = frame; goto guest }
-	:: atomic { !cached[v] && !mapped -> LEAVE; window[v] = false; posted[v] = true }
-	:: atomic { blocked && !owed -> IRET; goto guest }
-	:: atomic { blocked && owed -> IRET; LEAVE; window[v] = false; goto again }
-	:: atomic { exits < EXITS -> exits++; LEAVE; window[v] = false; goto again }
-	:: atomic { v == CPUS - 1 && !blocked && sent < SENT -> sent++; LEAVE; window[v] = false; mark() }
+	/* The exit has taken it; the host's gate is called. */
+	:: atomic { nmi[v] -> LEAVE; GATE }
 		if
-		:: atomic { RUNS && !kick[to] -> kick[to] = true; NO_GAP(to) }
-			atomic { RUNS -> GAP(to) }
-		:: atomic { RUNS && kick[to] -> skip }
+		:: atomic { LATE_RAISE && flush -> flushed[v] = epoch; flush = false; goto again }
+		:: atomic { !(LATE_RAISE && flush) -> goto again }
+		fi
+	:: atomic { !cached[v] && mapped -> cached[v] = frame; goto guest }
+	:: atomic { !cached[v] && !mapped -> LEAVE; posted[v] = true }
+	:: atomic { blocked && !owed -> IRET; goto guest }
+	:: atomic { blocked && owed -> IRET; LEAVE; goto again }
+	:: atomic { exits < EXITS -> exits++; LEAVE; goto again }
+	:: atomic { v == CPUS - 1 && !blocked && sent < SENT -> sent++; LEAVE; mark() }
+		if
+		:: atomic { !kick[to] -> kick[to] = true; NO_GAP(to) }
+			GAP(to)
+		:: atomic { kick[to] -> skip }
 		fi;
-		atomic { RUNS -> asked[to] = asked[to] || MARK_LATE; to = 0; goto again }
+		atomic { asked[to] = asked[to] || MARK_LATE; to = 0; goto again }
 	fi;
 
 	do
-	:: atomic { RUNS && !posted[v] -> goto again }
-	:: atomic { RUNS && posted[v] -> asleep[v] = true; halting[v] = true }
+	:: atomic { !posted[v] -> goto again }
+	:: atomic { posted[v] -> asleep[v] = true; turnable[v] = !arrived[v] }
 		if
-		:: atomic { RUNS && halting[v] && !posted[v] -> halting[v] = false }
-		:: atomic { RUNS && halting[v] && posted[v] -> skip }
-			/* The gate moves RIP, or the NMI ends the HLT itself. */
-			atomic { RUNS && !halting[v] -> skip }
-		:: atomic { RUNS && !halting[v] -> skip }
+		:: atomic { turnable[v] && !posted[v] -> turnable[v] = false }
+		:: atomic { turnable[v] && posted[v] -> skip }
+			/* The gate turns RIP, or the NMI ends the HLT itself. */
+			atomic { !turnable[v] -> skip }
+		:: atomic { !turnable[v] -> skip }
 		fi;
 		atomic {
-			RUNS;
 			asleep[v] = false;
 			if
 			:: arrived[v] -> answer()
@@ -394,25 +393,10 @@ guest:
 	od
 }
 
-/* The host's NMI handler: reads, flushes, raises; marks the NMI, asks for a window, moves RIP. */
 proctype nmi_gate(byte v)
 {
-	byte e;
-
 	do
-	:: atomic {
-			nmi[v] && !running[v] && !gate[v] ->
-			gate[v] = true;
-			GATE;
-			halting[v] = halting[v] && LOST_WAKE;
-			window[v] = !NO_WINDOW;
-			e = epoch
-		}
-		if
-		:: atomic { flushed[v] < e -> cached[v] = 0 }
-			atomic { flushed[v] = e; gate[v] = false; e = 0 }
-		:: atomic { flushed[v] >= e -> gate[v] = false; e = 0 }
-		fi
+	:: atomic { nmi[v] && !running[v] -> GATE; turnable[v] = false }
 	od
 }
 #endif
@@ -421,7 +405,7 @@ proctype nmi_gate(byte v)
 proctype counters()
 {
 	do
-	:: atomic { overflows < OVERFLOWS -> overflows++; overflow[0] = true; SEND(0); nmi[0] = true }
+	:: atomic { overflows < OVERFLOWS -> overflows++; overflow[0] = true; credit[0]++; nmi[0] = true }
 	:: overflows == OVERFLOWS -> break
 	od
 }
@@ -431,7 +415,7 @@ proctype end()
 {
 	timeout;
 	assert(finished && !unsettled);
-	assert(!due[0] && !posted[0]);
+	assert(!due[0] && !posted[0] && !overflow[0]);
 	assert(!due[1] && !posted[1]);
 #if CPUS > 2
 	assert(!due[2] && !posted[2])
