@@ -328,6 +328,8 @@ static char *config_text(
 	fprintf(out, CONFIG_KEY_MTU " = %u\n", wish->mtu);
 	if (wish->prefetch >= 0)
 		fprintf(out, CONFIG_KEY_PREFETCH " = %d\n", wish->prefetch);
+	if (wish->wakeup_mailbox)
+		fputs(CONFIG_KEY_WAKEUP " = mailbox\n", out);
 	if (!wish->kernel)
 		fputs(CONFIG_KEY_BOOT " = disk\n", out);
 	if (wish->log[0])

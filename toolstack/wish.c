@@ -142,6 +142,14 @@ static int parse_service_core(const xmlNode *node, const char *text, struct wish
 	return wish->service_core || !strcmp(text, "no") ? 0 : bad(node, text, "Give yes or no");
 }
 
+static int parse_wakeup(const xmlNode *node, const char *text, struct wish *wish)
+{
+	wish->wakeup_mailbox = !strcmp(text, "mailbox");
+	return wish->wakeup_mailbox || !strcmp(text, "sipi")
+		       ? 0
+		       : bad(node, text, "Give sipi or mailbox");
+}
+
 static int parse_address(const xmlNode *node, const char *text, struct wish *wish)
 {
 	if (strchr(text, ':'))
@@ -222,6 +230,8 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 		return parse_log(node, text, wish);
 	if (!strcmp(name, "service-core"))
 		return parse_service_core(node, text, wish);
+	if (!strcmp(name, "wakeup"))
+		return parse_wakeup(node, text, wish);
 	if (!strcmp(name, "mtu")) {
 		if (!size_number(text, 1500, 9216, &number))
 			return bad(node, text, "Give 1500 to 9216");
@@ -237,7 +247,7 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 	return error_set(ERROR_REFUSED,
 		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
 		"address, "
-		"gateway, bridge, mtu, model, prefetch, log, service-core",
+		"gateway, bridge, mtu, model, prefetch, wakeup, log, service-core",
 		name);
 }
 

@@ -27,6 +27,7 @@ struct wish {
 	char bridge[WISH_BRIDGE_MAX];
 	unsigned mtu;
 	char model[8]; /* of the fabric's NIC: "virtio" or "e1000" */
+	bool wakeup_mailbox; /* ACPI's, instead of INIT and SIPI */
 	int prefetch; /* pages; -1: the VMM's own */
 	char log[8]; /* "": default */
 	bool service_core; /* the VMM gets a CPU of its own */

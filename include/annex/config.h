@@ -31,6 +31,7 @@
 #define CONFIG_KEY_DOMAIN  "domain" /* UUID of the libvirt domain; required */
 #define CONFIG_KEY_MTU     "mtu" /* link MTU, 1500..9216; default: what the NIC says, else 1500 */
 #define CONFIG_KEY_LOG     "log" /* error, warning, info (default) or debug */
+#define CONFIG_KEY_WAKEUP  "wakeup" /* of the guest's other CPUs: sipi (default) or mailbox (ACPI) */
 #define CONFIG_KEY_BOOT    "boot" /* kernel (default), or disk: the BIOS's first one boots itself */
 #define CONFIG_KEY_PCACHE  "pcache" /* SIZE cap of the page cache; default: all other local memory */
 #define CONFIG_KEY_PREFETCH                                                                        \

@@ -103,6 +103,7 @@ static void required_keys_suffice(void **state)
 	assert_int_equal(c.gateway, 0);
 	assert_int_equal(c.mtu, 0);
 	assert_int_equal(c.prefetch, 32);
+	assert_false(c.wakeup_mailbox);
 	assert_true(c.pcache == 0);
 	assert_int_equal(c.log, LOG_INFO);
 	assert_false(c.boot_disk);
@@ -226,6 +227,9 @@ static void bad_optional_values(void **state)
 	bad("mtu = 1500 bytes", "config line 8: mtu = 1500 bytes: must be 1500..9216");
 	bad("prefetch = 33", "config line 8: prefetch = 33: must be 0..32");
 	bad("prefetch = no", "config line 8: prefetch = no: must be 0..32");
+	bad("wakeup = init", "config line 8: wakeup = init: must be sipi or mailbox");
+	bad("wakeup = mailbox\nboot = disk",
+		"config: wakeup = mailbox needs a kernel that was handed over, not boot = disk");
 	bad("log = loud", "config line 8: log = loud: must be error, warning, info or debug");
 	bad("pcache = 1", "config line 8: pcache = 1: must be at least 4K; leave the key out for "
 			  "all local memory");

@@ -28,6 +28,8 @@
 #define FACS (FIRMWARE + 0x800)
 #define DSDT (FIRMWARE + 0x900)
 
+#define MAILBOX 0xff1000ul
+
 struct layout layout;
 
 static void put32(unsigned long at, uint32_t value)
@@ -242,19 +244,24 @@ static void check_hmat(const uint8_t *hmat)
 
 static void check_madt(const uint8_t *madt)
 {
-	unsigned cpus = 0, others = 0;
+	unsigned cpus = 0, others = 0, wakeups = 0;
 
 	for (uint32_t at = 44; at < get32(madt + 4); at += madt[at + 1]) {
 		if (madt[at] == 0 || madt[at] == 9) {
 			assert_int_equal(madt[at], 0);
 			assert_true(madt[at + 3] == 0 || madt[at + 3] == 2);
 			cpus++;
+		} else if (madt[at] == 16) {
+			assert_int_equal(madt[at + 1], 16);
+			assert_true(get64(madt + at + 8) == MAILBOX && !get32(madt + at + 2));
+			wakeups++;
 		} else {
 			others++;
 		}
 	}
 	assert_int_equal(cpus, 2);
 	assert_int_equal(others, 2);
+	assert_int_equal(wakeups, 1);
 	assert_int_equal(get32(madt + 36), 0xfee00000);
 }
 
@@ -271,7 +278,7 @@ static void guest_tables(void **state)
 	layout.hand_off = (struct layout_range){HAND_OFF, LAYOUT_HAND_OFF_BYTES};
 	layout.far_base = 36ull << 30;
 	layout.far_bytes = 4ull << 30;
-	rsdp = (const void *)tables_build();
+	rsdp = (const void *)tables_build(MAILBOX);
 	assert_memory_equal(before, (void *)FIRMWARE, SIZE); /* nothing is patched in place */
 	assert_in_range(
 		(uintptr_t)rsdp, HAND_OFF, HAND_OFF + LAYOUT_HAND_OFF_BYTES - sizeof(*rsdp));

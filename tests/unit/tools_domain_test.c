@@ -300,7 +300,8 @@ static void test_config_is_read_by_vmm(void **state)
 		"<annex:server>s1</annex:server><annex:server>s2</annex:server>"
 		"<annex:gateway>10.77.0.254</annex:gateway><annex:pcache "
 		"unit='MiB'>32</annex:pcache>"
-		"<annex:log>debug</annex:log><annex:prefetch>0</annex:prefetch>");
+		"<annex:log>debug</annex:log><annex:prefetch>0</annex:prefetch>"
+		"<annex:wakeup>mailbox</annex:wakeup>");
 	struct config config;
 	struct domain_plan plan;
 
@@ -321,6 +322,7 @@ static void test_config_is_read_by_vmm(void **state)
 	assert_int_equal(config.tenant, plan.tenant);
 	assert_int_equal(config.mtu, 9000);
 	assert_int_equal(config.prefetch, 0);
+	assert_true(config.wakeup_mailbox);
 	assert_int_equal(config.domain[0], 0x0a);
 	domain_free(&plan);
 	free(text);
@@ -433,6 +435,8 @@ static void test_refusals(void **state)
 		{"<annex:address>10.77.0.2/24</annex:address>", "", ERROR_REFUSED,
 			"no <annex:address>"},
 		{"<annex:mtu>9000", "<annex:mtu>900", ERROR_REFUSED, "1500 to 9216"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:wakeup>init</annex:wakeup>", ERROR_REFUSED,
+			"sipi or mailbox"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:prefetch>33</annex:prefetch>",
 			ERROR_REFUSED, "0 (none) to 32"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:speed>9</annex:speed>", ERROR_REFUSED,

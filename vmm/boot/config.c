@@ -229,6 +229,12 @@ static const char *set_boot(struct config *c, const char *value)
 	return c->boot_disk || !strcmp(value, "kernel") ? NULL : "must be kernel or disk";
 }
 
+static const char *set_wakeup(struct config *c, const char *value)
+{
+	c->wakeup_mailbox = !strcmp(value, "mailbox");
+	return c->wakeup_mailbox || !strcmp(value, "sipi") ? NULL : "must be sipi or mailbox";
+}
+
 static const struct key keys[] = {
 	{CONFIG_KEY_FAR, set_far, "far = 4G"},
 	{CONFIG_KEY_PINNED, set_pinned, "pinned = 512M"},
@@ -242,6 +248,7 @@ static const struct key keys[] = {
 	{CONFIG_KEY_LOG, set_log, NULL},
 	{CONFIG_KEY_PCACHE, set_pcache, NULL},
 	{CONFIG_KEY_PREFETCH, set_prefetch, NULL},
+	{CONFIG_KEY_WAKEUP, set_wakeup, NULL},
 	{CONFIG_KEY_BOOT, set_boot, NULL},
 };
 
@@ -368,6 +375,12 @@ static bool check_whole(struct parser *p, unsigned seen)
 			continue;
 		text_format(p->error, p->size, "config: key %s is missing (example: %s)",
 			keys[k].name, keys[k].missing);
+		return false;
+	}
+	if (c->wakeup_mailbox && c->boot_disk) {
+		text_format(p->error, p->size,
+			"config: wakeup = mailbox needs a kernel that was handed over, not "
+			"boot = disk");
 		return false;
 	}
 	if (c->gateway && ((c->gateway ^ c->address) & mask || c->gateway == c->address)) {

@@ -30,6 +30,7 @@ struct config {
 	uint32_t mtu; /* 0: the NIC's */
 	uint32_t prefetch; /* pages; 0: none */
 	int log; /* enum log_level */
+	bool wakeup_mailbox; /* the guest starts its other CPUs by ACPI's mailbox, not by SIPI */
 	bool boot_disk; /* the guest's own boot loader, not a kernel that was handed over */
 };
 

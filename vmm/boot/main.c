@@ -7,6 +7,7 @@
 #include "boot/bios.h"
 #include "boot/config.h"
 #include "boot/devices.h"
+#include "boot/hand_off.h"
 #include "boot/linux.h"
 #include "boot/multiboot.h"
 #include "boot/payload.h"
@@ -28,11 +29,13 @@
 #include "machine/x86.h"
 #include "service/service.h"
 #include "virt/virt.h"
+#include "virt/wakeup.h"
 
 #define NAP_NS          2000000u
 #define CONFIG_BYTES    16384u
 #define BUSY            64u
 #define ADDRESS_DEFAULT 36u
+#define MAILBOX_BYTES   4096u /* of the multiprocessor wakeup structure */
 
 #define CPUID_HYPERVISOR (1u << 31) /* leaf 1, ECX */
 
@@ -164,6 +167,7 @@ _Noreturn void main(uint32_t magic, const void *information)
 {
 	const struct slat_window *prepared;
 	struct virt_entry entry;
+	void *mailbox = NULL;
 	uint64_t rsdp;
 
 	console_init();
@@ -172,12 +176,16 @@ _Noreturn void main(uint32_t magic, const void *information)
 	prepare();
 	cpu_start_others(other_cpu);
 	virt_cpu_init(0);
-	rsdp = tables_build();
+	if (config.wakeup_mailbox && layout_guest_cpus() > 1)
+		mailbox = hand_off_take(MAILBOX_BYTES, MAILBOX_BYTES);
+	rsdp = tables_build((uint64_t)mailbox);
 	if (!config.boot_disk)
 		linux_start(&start, rsdp, &entry);
 	prepared = virt_build_slat();
 	if (config.boot_disk)
 		bios_start(&start.map, rsdp, &entry);
+	if (mailbox)
+		wakeup_set(&entry, mailbox);
 	atomic_store(&window, prepared);
 	wait_for_service();
 	log_info("boot: the VMM uses %lu KiB; the guest starts after %lu ms",

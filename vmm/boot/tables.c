@@ -26,6 +26,7 @@
 #define MADT_LAPIC_NMI  4u
 #define MADT_X2APIC     9u
 #define MADT_X2APIC_NMI 10u
+#define MADT_WAKEUP     16u
 
 #define FADT_FACS   36u
 #define FADT_X_FACS 132u
@@ -117,6 +118,14 @@ struct hmat {
 	uint32_t reserved;
 	struct hmat_domain domain[2];
 	struct hmat_latency latency;
+} __attribute__((packed));
+
+struct madt_wakeup {
+	uint8_t type; /* 16 */
+	uint8_t length;
+	uint16_t version; /* of the mailbox: 0 */
+	uint32_t reserved;
+	uint64_t mailbox;
 } __attribute__((packed));
 
 static void seal(struct acpi_header *h)
@@ -257,20 +266,27 @@ static bool guest_cpu(uint32_t apic_id)
 	return false;
 }
 
-/* Without every CPU that is not the guest's, and without the NMI wiring of those. */
-static const struct acpi_header *build_madt(const struct acpi_header *old)
+/* Without every CPU that is not the guest's, and with our own way to start the others. */
+static const struct acpi_header *build_madt(const struct acpi_header *old, uint64_t mailbox)
 {
-	uint8_t *new = hand_off_take(old->length, 16);
+	uint8_t *new = hand_off_take(old->length + sizeof(struct madt_wakeup), 16);
 	const uint8_t *e;
 	uint32_t used = MADT_ENTRIES, id, uid;
 
 	memcpy(new, old, MADT_ENTRIES);
 	for (uint32_t at = MADT_ENTRIES; at + 2 <= old->length; at += e[1]) {
 		e = (const uint8_t *)old + at;
-		if (madt_cpu(e, &id, &uid) && !guest_cpu(id))
+		if (e[0] == MADT_WAKEUP || (madt_cpu(e, &id, &uid) && !guest_cpu(id)))
 			continue;
 		memcpy(new + used, e, e[1]);
 		used += e[1];
+	}
+	if (mailbox) {
+		struct madt_wakeup wakeup = {
+			.type = MADT_WAKEUP, .length = sizeof(wakeup), .mailbox = mailbox};
+
+		memcpy(new + used, &wakeup, sizeof(wakeup));
+		used += sizeof(wakeup);
 	}
 	((struct acpi_header *)new)->length = used;
 	seal((struct acpi_header *)new);
@@ -305,7 +321,7 @@ static const struct acpi_header *build_fadt(const struct acpi_header *old)
 }
 
 /* The guest's own version of a firmware table; NULL leaves it out. */
-static const struct acpi_header *replace(const struct acpi_header *t)
+static const struct acpi_header *replace(const struct acpi_header *t, uint64_t mailbox)
 {
 	static const char *const ours[] = {"SRAT", "SLIT", "HMAT"};
 
@@ -314,7 +330,7 @@ static const struct acpi_header *replace(const struct acpi_header *t)
 			return NULL;
 	}
 	if (!memcmp(t->signature, "APIC", 4))
-		return build_madt(t);
+		return build_madt(t, mailbox);
 	if (!memcmp(t->signature, "FACP", 4))
 		return build_fadt(t);
 	return t;
@@ -333,7 +349,7 @@ static struct acpi_header *build_rsdt(const struct acpi_header *xsdt)
 	return rsdt;
 }
 
-uint64_t tables_build(void)
+uint64_t tables_build(uint64_t mailbox)
 {
 	static const struct acpi_header *(*const own[])(void) = {
 		build_srat, build_slit, build_hmat};
@@ -346,7 +362,7 @@ uint64_t tables_build(void)
 	uint64_t address;
 
 	for (unsigned i = 0; i < acpi_count() + owns; i++) {
-		t = i < acpi_count() ? replace(acpi_table(i)) : own[i - acpi_count()]();
+		t = i < acpi_count() ? replace(acpi_table(i), mailbox) : own[i - acpi_count()]();
 		if (!t)
 			continue;
 		address = (uint64_t)t;

@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
-/* Boot only, after acpi_init() and layout_make(). Returns the RSDP's address. */
-uint64_t tables_build(void);
+/*
+ * Boot only, after acpi_init() and layout_make(). mailbox: of the multiprocessor wakeup structure, by
+ * which the guest is to start its other CPUs; 0: none. Returns the RSDP's address.
+ */
+uint64_t tables_build(uint64_t mailbox);
 
 #endif

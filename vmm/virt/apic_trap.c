@@ -6,6 +6,7 @@
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/vendor.h"
+#include "virt/wakeup.h"
 
 #define BASE_X2   (1u << 10)
 #define BASE_MASK 0x000ffffffffff000ull
@@ -146,6 +147,10 @@ static bool command(struct vcpu *from, uint32_t icr, uint32_t to)
 		return true;
 	if (mode != DELIVER_NMI && mode != DELIVER_INIT && mode != DELIVER_SIPI) {
 		dropped(from, icr, to, "SMI, ExtINT or reserved");
+		return false;
+	}
+	if (mode != DELIVER_NMI && wakeup_used()) {
+		dropped(from, icr, to, "INIT or SIPI where CPUs start by the mailbox");
 		return false;
 	}
 	for (unsigned i = 0; i < virt_cpus(); i++) {

@@ -13,12 +13,25 @@ bool kick_claim(struct kick *kick, uint64_t now)
 		return false;
 	if (!atomic_compare_exchange_strong(&kick->at, &sent, now))
 		return false;
-	atomic_store(&kick->repeated, 1);
+	atomic_store(&kick->late, now);
 	return true;
 }
 
-/* Was a kick that seemed lost only late, then two arrive, and the second is not the guest's. */
-bool kick_answer(struct kick *kick)
+/*
+ * Was a kick that seemed lost only late, or did the guest's own NMI come before it, then two arrive,
+ * and the second is not the guest's.
+ */
+bool kick_answer(struct kick *kick, uint64_t now, bool guests)
 {
-	return atomic_exchange(&kick->at, 0) || atomic_exchange(&kick->repeated, 0);
+	uint64_t late;
+
+	if (atomic_exchange(&kick->at, 0)) {
+		if (guests)
+			atomic_store(&kick->late, now);
+		return true;
+	}
+	if (guests)
+		return false;
+	late = atomic_exchange(&kick->late, 0);
+	return late && (int64_t)(now - late) < KICK_LATE_NS;
 }

@@ -12,9 +12,12 @@
 /* One that got no answer for so long is taken for lost. */
 #define KICK_REPEAT_NS 100000000ll
 
+/* One that was answered before it came does so within this time, or came together with another. */
+#define KICK_LATE_NS 1000000000ll
+
 struct kick {
 	_Atomic uint64_t at; /* ns, when the one on its way was sent; 0: none */
-	_Atomic uint32_t repeated;
+	_Atomic uint64_t late; /* ns, since when one more may come than is on its way; 0: not so */
 };
 
 /*
@@ -24,9 +27,10 @@ struct kick {
 bool kick_claim(struct kick *kick, uint64_t now);
 
 /*
- * The vCPU got an NMI (or several as one): whether it may be a kick. What the kickers wrote before
- * kick_claim() is visible after this. Its own CPU.
+ * The vCPU got an NMI (or several as one): whether it may be a kick. guests: another reason for it is
+ * known, so that a kick which is on its way may be in it or be still to come. What the kickers wrote
+ * before kick_claim() is visible after this. Its own CPU; now as above.
  */
-bool kick_answer(struct kick *kick);
+bool kick_answer(struct kick *kick, uint64_t now, bool guests);
 
 #endif

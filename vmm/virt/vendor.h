@@ -85,6 +85,7 @@ extern struct slat virt_slat;
 /* What neutral code offers to the vendors and among itself. */
 extern struct vcpu virt_vcpu[];
 unsigned virt_cpus(void); /* of the guest */
+bool virt_stopping(void); /* for good; what a vCPU waits for no longer comes */
 
 /* Sends this vCPU an NMI unless one is on its way already. Any CPU. */
 void virt_kick(unsigned cpu);

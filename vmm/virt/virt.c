@@ -15,6 +15,7 @@
 #include "virt/kick.h"
 #include "virt/vendor.h"
 #include "virt/virt.h"
+#include "virt/wakeup.h"
 
 #define SPIN_NS 10000ull
 
@@ -126,10 +127,10 @@ void virt_host_nmi(void)
 void virt_sort_nmis(struct vcpu *v)
 {
 	if (atomic_exchange(&v->nmi_arrived, 0)) {
-		bool kick = kick_answer(&v->kick);
+		/* A kick may have swallowed the NMI of the guest's counters: they are asked themselves. */
+		bool counters = virt_vendor->overflowed(v);
 
-		/* One may have swallowed the NMI of the guest's counters: they are asked themselves. */
-		if (virt_vendor->overflowed(v) || !kick) {
+		if (!kick_answer(&v->kick, clock_now() | 1, counters) || counters) {
 			v->nmi_pending = true;
 			event_record(EVENT_NMI, v->cpu, v->rip);
 		}
@@ -168,6 +169,7 @@ void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t val
 void virt_wake_waiting(void)
 {
 	atomic_thread_fence(memory_order_seq_cst);
+	wakeup_look();
 	for (unsigned i = 0; i < virt_cpus(); i++) {
 		struct vcpu *v = &virt_vcpu[i];
 
@@ -210,24 +212,41 @@ static _Noreturn void stop_here(struct vcpu *v)
 	}
 }
 
-/* The guest's CPU got INIT: it starts again where SIPI says. */
+static void begin(struct vcpu *v, const struct virt_entry *entry)
+{
+	if (entry->real_mode)
+		virt_vendor->startup(v, entry->page);
+	else
+		virt_vendor->begin(v, entry);
+}
+
+bool virt_stopping(void)
+{
+	return atomic_load(&stopping);
+}
+
+/* The guest's CPU got INIT: it starts again where SIPI says, or the mailbox. */
 static void wait_for_start(struct vcpu *v)
 {
-	uint32_t sipi;
+	struct virt_entry entry = {.real_mode = true};
 
 	/* INIT masks what an APIC sends by itself; kicks come as NMIs, whatever its state. */
 	apic_enable();
 	atomic_store(&v->waiting, 1);
 	atomic_store(&v->init_asked, 0);
-	virt_sleep_while(v, &v->sipi, 0);
-	if (atomic_load(&stopping))
+	if (wakeup_used())
+		wakeup_wait(v, &entry);
+	else
+		virt_sleep_while(v, &v->sipi, 0);
+	if (virt_stopping())
 		return;
 	atomic_store(&v->waiting, 0);
-	sipi = atomic_exchange(&v->sipi, 0);
+	entry.page = atomic_exchange(&v->sipi, 0) & 0xff;
 	v->nmi_pending = false;
 	v->flush = true;
-	virt_vendor->startup(v, sipi & 0xff);
-	log_info("virt: CPU %u starts at page 0x%x", v->cpu, sipi & 0xff);
+	begin(v, &entry);
+	log_info("virt: CPU %u starts at 0x%lx", v->cpu,
+		entry.real_mode ? (unsigned long)entry.page << 12 : (unsigned long)entry.rip);
 }
 
 /* True: the guest was in; false: something is to be looked at first. */
@@ -273,10 +292,7 @@ void virt_run_boot(const struct virt_entry *entry)
 	struct vcpu *v = &virt_vcpu[0];
 
 	virt_vendor->close();
-	if (entry->real_mode)
-		virt_vendor->startup(v, entry->page);
-	else
-		virt_vendor->begin(v, entry);
+	begin(v, entry);
 	turn(v);
 }
 
