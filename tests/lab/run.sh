@@ -297,6 +297,17 @@ part_smp() {
 	smp_guest 2 7 numa,nmi,hotplug,word_count,fork_storm,dict,disk_io rounds:5,dict:150000 900
 }
 
+# The guest's other CPU starts by ACPI's mailbox, also when it was taken off meanwhile.
+part_mailbox() {
+	define_cpus 2 mp_wakeup,hotplug,nmi pattern:40,rounds:3 \
+		-e 's|<annex:mtu>|<annex:wakeup>mailbox</annex:wakeup>&|' || return
+	lab_wait guest 400 LAB-END
+	expect_workloads guest 3 "mailbox"
+	check "mailbox: the guest powers off" lab_off guest 60
+	check "mailbox: the guest's kernel complains of nothing" not_says guest "$complaints"
+	virsh destroy guest 2>/dev/null
+}
+
 # What takes long: four CPUs, and ten minutes of the worst with NMIs (STRESS: other seconds).
 part_smp_all() {
 	local seconds=${STRESS:-600}
@@ -350,7 +361,7 @@ told_by_stat() {
 }
 not_says() { ! says "$@"; }
 
-parts=${*:-baseline workloads smp reboot stall shutdown one_cpu e1000 refusals}
+parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"
