@@ -11,7 +11,7 @@ struct wakeup_mailbox {
 	_Atomic uint64_t address;
 };
 
-static struct wakeup_mailbox *mailbox;
+static struct wakeup_mailbox *_Atomic mailbox;
 static struct virt_entry begin;
 
 void wakeup_set(const struct virt_entry *entry, void *page)
