@@ -14,7 +14,7 @@ CFLAGS_HOST := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g -fstack-protector-strong -I
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: all help clean deps unit sim lab check check-all demo bench tidy format format-check install
+.PHONY: all help clean deps unit sim model lab check check-all demo bench tidy format format-check install
 
 PROGRAMS :=
 
@@ -34,6 +34,7 @@ deps:
 #? check-all      check, then the tests that take hours (root)
 #? unit           unit tests (cmocka, under ASan and UBSan)
 #? sim            random simulation of the engine: SEED=n EVENTS=n, else many seeds
+#? model          the shootdown's protocol, every state of it (Spin)
 #? lab            tests on emulated machines only (root)
 #? bench          the numbers, printed beside their goals (root)
 

@@ -23,6 +23,9 @@ $(BUILD)/unit/%:
 unit: $(UNIT_TESTS)
 	$(Q)tests/unit.sh $(UNIT_TESTS)
 
+model:
+	$(Q)tests/model/run.sh
+
 lab: all
 	$(Q)tests/lab/run.sh
 
