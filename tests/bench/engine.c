@@ -4,6 +4,9 @@
  * on one simulated CPU, against a simulated server. KIND:
  *   zero, victim, remote   the way of one fault: from the look at the mailbox to its answer
  *   loop                   remote fills at 50 % local with all that the service loop does meanwhile
+ *   scan, random           COUNT pages read in sequence or at random at 50 % local; a third argument is
+ *                          the most pages to be prefetched. Prints pages, faults, and ns of simulated
+ *                          time: the guest works WORK turns on each page
  * Under callgrind only the VMM's part is collected: not the card, the network or the server. Without
  * it the time is printed: "fills N seconds S engine S" (engine: the VMM's part alone).
  */
@@ -33,6 +36,7 @@
 #define HEADER   12u
 #define WIRE_NS  1000u
 #define TURN_NS  1000u
+#define WORK     4u /* turns that the guest works on a page */
 #define RECEIVE  32u
 #define SERVER   0x0a000002u
 #define READY_NS 10000000000ull
@@ -55,6 +59,7 @@ struct bench {
 	uint8_t *memory;
 	uint64_t now;
 	uint64_t seed;
+	uint32_t prefetch;
 	bool collect; /* the VMM's part that runs now counts */
 	bool whole; /* all of the loop counts, not only a fault's way */
 	double engine; /* seconds */
@@ -247,7 +252,7 @@ static void start_engine(struct bench *b)
 		.cpus = 1,
 		.ranges = 1,
 		.server = {b->session},
-		.prefetch = FAR_PREFETCH_MAX,
+		.prefetch = b->prefetch,
 		.servers = 1};
 	const char *reason;
 
@@ -367,6 +372,42 @@ static void run_zero(struct bench *b, unsigned count)
 	}
 }
 
+/* The guest reads the page; the network is asked only if it must be. */
+static bool touch(struct bench *b, uint32_t page)
+{
+	uint64_t entry = slat_read(&b->window.leaf[page]);
+
+	if (!present(b, page)) {
+		fault(b, page, false, false);
+		rest(b, WORK);
+		return true;
+	}
+	while (!slat_compare_exchange(
+		&b->window.leaf[page], &entry, entry | fake_format_ad.accessed))
+		;
+	assert(*(uint64_t *)(b->memory + slat_address(&fake_format_ad, entry) - HPA) ==
+		page * SPREAD + 1);
+	rest(b, WORK);
+	return false;
+}
+
+static void run_scan(struct bench *b, bool random, unsigned count)
+{
+	unsigned faults = 0;
+	uint64_t began;
+
+	for (uint32_t page = 0; page < WORKING; page++)
+		fault(b, page, true, false);
+	rest(b, SETTLED);
+	began = b->now;
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t drawn = (b->seed = b->seed * 6364136223846793005u + 1) >> 33;
+
+		faults += touch(b, (random ? drawn : i) % WORKING);
+	}
+	printf("%u %u %llu\n", count, faults, (unsigned long long)(b->now - began));
+}
+
 static void run_kind(struct bench *b, enum page_state from, enum page_state to, unsigned count)
 {
 	for (uint32_t page = 0; page < WORKING; page++)
@@ -396,6 +437,7 @@ int main(int argc, char **argv)
 
 	b->now = 1000000000;
 	b->seed = 12345;
+	b->prefetch = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : FAR_PREFETCH_MAX;
 	crc_use(CRC_SSE);
 	start_network(b);
 	start_fabric(b);
@@ -405,6 +447,10 @@ int main(int argc, char **argv)
 	b->whole = strcmp(kind, "loop") == 0;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	began = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	if (strcmp(kind, "scan") == 0 || strcmp(kind, "random") == 0) {
+		run_scan(b, kind[0] == 'r', count);
+		return 0;
+	}
 	if (strcmp(kind, "zero") == 0)
 		run_zero(b, count < FRAMES / 2 ? count : FRAMES / 2);
 	else if (strcmp(kind, "victim") == 0)
