@@ -13,3 +13,8 @@ UNIT_TESTS += $(BUILD)/unit/kick_test
 $(BUILD)/unit/kick_test: tests/unit/kick_test.c vmm/virt/kick.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -o $@ $(filter %.c,$^) -pthread -lcmocka
+
+UNIT_TESTS += $(BUILD)/unit/apic_trap_test
+$(BUILD)/unit/apic_trap_test: tests/unit/apic_trap_test.c vmm/virt/apic_trap.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_apic -Ivmm -o $@ $(filter %.c,$^) -lcmocka
