@@ -37,6 +37,9 @@
 #define LVT_NMI     0x400u
 #define DIVIDE_BY_1 0xbu
 
+#define PIC_MASK  0x21u /* the 8259s' interrupt masks */
+#define PIC2_MASK 0xa1u
+
 static uint64_t timer_hz;
 static bool timer_unmasked; /* the service core's */
 
@@ -195,7 +198,11 @@ void apic_nap(uint64_t ns)
 		REG_SPURIOUS, REG_TIMER_DIVIDE, REG_LVT_TIMER, REG_TPR, REG_LVT_LINT0};
 	const unsigned n = sizeof(kept) / sizeof(kept[0]);
 	uint32_t value[sizeof(kept) / sizeof(kept[0])];
+	/* Bochs' 8259s reach the boot CPU past a masked LINT0, with vectors of exceptions. */
+	uint8_t pic[] = {in8(PIC_MASK), in8(PIC2_MASK)};
 
+	out8(PIC_MASK, 0xff);
+	out8(PIC2_MASK, 0xff);
 	for (unsigned i = 0; i < n; i++)
 		value[i] = apic_read(kept[i]);
 	apic_write(REG_SPURIOUS, 0x100 | APIC_VECTOR_SPURIOUS);
@@ -208,6 +215,8 @@ void apic_nap(uint64_t ns)
 	apic_write(REG_TIMER_INITIAL, 0);
 	for (unsigned i = 0; i < n; i++)
 		apic_write(kept[i], value[i]);
+	out8(PIC_MASK, pic[0]);
+	out8(PIC2_MASK, pic[1]);
 }
 
 bool apic_timer_take(void)
