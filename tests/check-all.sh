@@ -11,4 +11,5 @@ stage build 600 make --no-print-directory -j2 all || { total; exit 1; }
 stage model 7200 tests/model/run.sh all
 stage smp 5400 tests/lab/run.sh smp_all
 stage iso 2400 tests/lab/iso.sh
+stage vmx 2400 tests/lab/itest.sh bochs_two
 total
