@@ -18,3 +18,6 @@ UNIT_TESTS += $(BUILD)/unit/apic_trap_test
 $(BUILD)/unit/apic_trap_test: tests/unit/apic_trap_test.c vmm/virt/apic_trap.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_apic -Ivmm -o $@ $(filter %.c,$^) -lcmocka
+
+UNIT_TESTS += $(BUILD)/unit/svm_exits_test
+$(BUILD)/unit/svm_exits_test: tests/unit/svm_exits_test.c vmm/virt/svm/exits.c
