@@ -12,4 +12,5 @@ stage model 7200 tests/model/run.sh all
 stage smp 5400 tests/lab/run.sh smp_all
 stage iso 2400 tests/lab/iso.sh
 stage vmx 2400 tests/lab/itest.sh bochs_two
+stage guests 5400 tests/lab/run.sh grub_machines upgrade kernels
 total

@@ -133,6 +133,11 @@ grub_image() {
 	grub_entry short "short kernel $line" 'config config'
 	grub_entry wrong "kernel kernel $line" 'wrong config'
 	grub_entry bare 'kernel kernel console=ttyS0' 'config config'
+	{
+		echo "$good"
+		echo 'boot = disk'
+	} >"$files/more/own_disk"
+	grub_entry own_disk 'own_disk config'
 	grub_entry tiny "kernel kernel $line" 'config initrd' 'config config'
 	"$top/vmm/boot/iso.sh" -o "$work/grub.iso" -v "$vmm" -k "$kernel" -i "$kernel" \
 		-c "$work/config" -g "$files/grub.cfg" -f "$files/more"
@@ -271,6 +276,8 @@ grub=wrong
 refused "GRUB, a wrong value" 'config line 1: far = 10M'
 grub=bare
 refused "GRUB, no movable_node" 'lacks .movable_node'
+grub=own_disk uefi=1
+refused "GRUB, UEFI, the guest's own disk" 'not started by a BIOS'
 grub=tiny uefi=1 memory=256
 refused "GRUB, UEFI, too little local memory" 'local memory is too small'
 

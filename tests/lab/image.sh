@@ -247,6 +247,7 @@ make_disk() {
 	build_workloads "$root/usr/lib/annex-lab"
 	configure "$root"
 	echo '/dev/vda1 / ext4 rw,noatime 0 0' >"$root/etc/fstab"
+	rm "$root/etc/systemd/system/systemd-remount-fs.service" # GRUB's kernels start with it read-only
 	configure_grub "$root"
 	kernel=$(kernel_package_of $newer linux-image-cloud-amd64)
 	fetch_of $newer "$root/root/newer" "$kernel" linux-base

@@ -216,20 +216,30 @@ part_one_cpu() {
 	virsh destroy guest 2>/dev/null
 }
 
+# own_boot SED...: the guest's own disk; true when it is started.
+own_boot() {
+	disk_dir=$("$here/image.sh" disk) || { not_ok "the disk's image"; return 1; }
+	lab_grub guest "$boot_run" "$boot_set" && sed -i "$@" "$work/guest.xml" &&
+		annex guest define "$work/guest.xml" >"$logs/guest.define" 2>&1 || {
+		cat "$logs/guest.define"
+		not_ok "annex guest define"
+		return 1
+	}
+	virsh start guest || { not_ok "virsh start"; return 1; }
+}
+
 # The guest's own GRUB, on its own disk, under the VMM.
 part_grub() {
-	disk_dir=$("$here/image.sh" disk) || { not_ok "the disk's image"; return; }
-	lab_grub guest hello x:1 && qemu-img create -q -f qcow2 "$work/guest.qcow2" 64M &&
-		annex guest define "$work/guest.xml" >/dev/null 2>&1 && virsh start guest
-	check "own GRUB: a disk without boot sector is named" lab_wait_quietly guest 60 \
-		'^Annex VMM: boot stopped: the first disk .0x80. has no boot sector'
-	virsh destroy guest
-	lab_grub guest hello,numa,pattern x:1 && annex guest define "$work/guest.xml" \
-		>"$logs/guest.define" 2>&1 || { cat "$logs/guest.define"; not_ok "annex guest define"; return; }
-	virsh start guest || { not_ok "virsh start"; return; }
+	boot_run=hello,numa,pattern boot_set=x:1
+	own_boot -e '' || return
 	lab_wait guest 300 LAB-END
 	expect_workloads guest 3 "own GRUB"
 	check "own GRUB: the guest powers off" lab_off guest 60
+	qemu-img create -q -f qcow2 "$work/guest.qcow2" 64M
+	: >"$(console guest)"
+	virsh start guest
+	check "own GRUB: a disk without boot sector is named" lab_wait_quietly guest 60 \
+		'Annex VMM: boot stopped: the first disk .0x80. has no boot sector'
 	virsh destroy guest 2>/dev/null
 }
 
@@ -330,6 +340,58 @@ part_reboot() {
 	check "no kernel complained" not_says guest "$complaints"
 }
 
+# What else a BIOS boots from, and on what.
+part_grub_machines() {
+	boot_run=hello boot_set=x:1
+	own_boot -e 's|<annex:mtu>|<annex:service-core>no</annex:service-core>&|' || return
+	lab_wait guest 300 LAB-END
+	expect_workloads guest 1 "own GRUB, one CPU"
+	virsh destroy guest 2>/dev/null
+	own_boot -e "s|dev='vda' bus='virtio'|dev='sda' bus='sata'|" || return
+	check "own GRUB: from a SATA disk" lab_wait guest 120 'GRUB starts'
+	virsh destroy guest 2>/dev/null
+	own_boot -e "s|dev='vda' bus='virtio'|dev='hda' bus='ide'|; s|'q35'|'pc'|" || return
+	check "own GRUB: from an IDE disk of an i440fx" lab_wait guest 120 'GRUB starts'
+	virsh destroy guest 2>/dev/null
+}
+
+# A kernel upgrade inside the guest: it comes up with the new one, still under the VMM.
+part_upgrade() {
+	boot_run=hello,upgrade boot_set="limit:1500 annex.reboot"
+	own_boot -e 's|<vcpu>1|<vcpu>2|' || return
+	lab_wait guest 1800 'LAB-END' || { not_ok "the guest is upgraded"; return; }
+	lab_wait guest 120 'reboot: Restarting system' || { not_ok "it reboots"; return; }
+	check "upgrade: the newer kernel runs" \
+		lab_wait guest 400 'LAB hello ok .* on 6\.1[2-9].*-cloud-amd64'
+	lab_wait guest 400 LAB-END 2
+	expect_workloads guest 5 "upgrade"
+	check "upgrade: the older kernel ran before" says guest 'LAB hello ok .* on 6\.1\.0-'
+	check "upgrade: the VMM started twice" [ "$(grep -ac 'Annex VMM 0' "$(console guest)")" -eq 2 ]
+	check "upgrade: the guest powers off" lab_off guest 60
+	virsh destroy guest 2>/dev/null
+}
+
+# Other stock kernels, on the machine type that is not the example's too.
+part_kernels() {
+	local row dir
+	for row in 'bookworm amd64 q35' 'trixie cloud-amd64 pc' 'trixie amd64 q35'; do
+		set -- $row
+		dir=$("$here/image.sh" kernel "$1" "$2") || { not_ok "kernel $1 $2"; continue; }
+		lab_disk guest
+		lab_xml guest hello,hidden,numa,pattern,fork_storm children:10
+		sed -i -e "s|'q35'|'$3'|" -e "s|$guest_dir/vmlinuz|$dir/vmlinuz|" \
+			-e "s|$guest_dir/initrd.img|$dir/initrd.img|" "$work/guest.xml"
+		annex guest define "$work/guest.xml" >"$logs/guest.define" 2>&1 ||
+			{ cat "$logs/guest.define"; not_ok "define $1 $2"; continue; }
+		virsh start guest || { not_ok "start $1 $2"; continue; }
+		lab_wait guest 400 LAB-END
+		expect_workloads guest 5 "$1 $2 on $3"
+		check "$1 $2 on $3: its kernel complains of nothing" \
+			not_says guest "$complaints"
+		virsh destroy guest 2>/dev/null
+	done
+}
+
 # Boots that must not happen, with the reason on the console.
 part_refusals() {
 	define guest hello x:1 && virsh start guest || { not_ok "a first guest starts"; return; }
@@ -361,7 +423,7 @@ told_by_stat() {
 }
 not_says() { ! says "$@"; }
 
-parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 refusals}
+parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 grub refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"
