@@ -235,6 +235,11 @@ part_grub() {
 	lab_wait guest 300 LAB-END
 	expect_workloads guest 3 "own GRUB"
 	check "own GRUB: the guest powers off" lab_off guest 60
+	lab_grub guest hello x:1 && lab_ungrub guest swiotlb=force && virsh start guest
+	check "own GRUB: a kernel without swiotlb=force is stopped" lab_wait_quietly guest 120 \
+		'boot stopped: the guest.s command line lacks .swiotlb=force'
+	check "own GRUB: and has not begun" not_says guest 'LAB-BEGIN|Linux version'
+	virsh destroy guest
 	qemu-img create -q -f qcow2 "$work/guest.qcow2" 64M
 	: >"$(console guest)"
 	virsh start guest
@@ -338,6 +343,13 @@ part_reboot() {
 		[ "$(lab_results guest | tail -n 2 | awk '$2 == "ok"' | wc -l)" -eq 2 ]
 	check "the guest powers off" lab_off guest 60
 	check "no kernel complained" not_says guest "$complaints"
+}
+
+# lab_ungrub NAME WORD: takes a word out of what GRUB gives the guest's kernel.
+lab_ungrub() {
+	local from=$(($(cat "$disk_dir/options.offset") - 400)) at
+	at=$(tail -c +$((from + 1)) "$disk_dir/disk.img" | head -c 400 | grep -obUa "$2" | head -n 1)
+	[ -n "$at" ] && qemu-io -c "write -q -P 0x78 $((from + ${at%%:*})) ${#2}" "$work/$1.qcow2"
 }
 
 # What else a BIOS boots from, and on what.

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "boot/bios.h"
 #include "boot/e820.h"
+#include "boot/linux.h"
 #include "lib/log.h"
 #include "lib/panic.h"
 #include "machine/acpi.h"
@@ -126,6 +127,33 @@ static void replace_rsdps(const struct acpi_rsdp *ours)
 	}
 }
 
+/* Linux boot protocol: zero page, header, command line. */
+#define ZERO_PAGE_LOADER  0x210u
+#define ZERO_PAGE_MAGIC   0x202u
+#define ZERO_PAGE_CMDLINE 0x228u
+#define CMDLINE_MAX       2047u
+
+/*
+ * RSI is the zero page of a kernel that a boot loader starts: its command line is looked at as if it
+ * had been handed over. The file's own header, as a loader reads it, names neither loader nor line.
+ */
+static bool kernel_starts(uint64_t rsi)
+{
+	static char cmdline[CMDLINE_MAX + 1];
+	const uint8_t *page = low((uint32_t)rsi);
+	uint32_t at;
+
+	if (extent((uint32_t)rsi, (uint32_t)rsi + PAGE) < PAGE ||
+		memcmp(page + ZERO_PAGE_MAGIC, "HdrS", 4) || !page[ZERO_PAGE_LOADER])
+		return false;
+	memcpy(&at, page + ZERO_PAGE_CMDLINE, 4);
+	if (!at || extent(at, at + sizeof(cmdline)) < sizeof(cmdline))
+		return false;
+	memcpy(cmdline, low(at), sizeof(cmdline) - 1);
+	linux_check_cmdline(cmdline);
+	return true;
+}
+
 void bios_start(const struct memmap *map, uint64_t rsdp, struct virt_entry *entry)
 {
 	static struct e820 e820;
@@ -135,6 +163,6 @@ void bios_start(const struct memmap *map, uint64_t rsdp, struct virt_entry *entr
 	place_stub(base, top - base, &e820);
 	replace_rsdps((const struct acpi_rsdp *)rsdp);
 	*entry = (struct virt_entry){.real_mode = true, .page = (uint8_t)(base / PAGE)};
-	log_info("bios: the guest boots from the first disk; its kernel's command line must have "
-		 "movable_node and swiotlb=force");
+	virt_watch(kernel_starts);
+	log_info("bios: the guest boots from the first disk");
 }

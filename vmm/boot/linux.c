@@ -192,6 +192,21 @@ static bool has_option(const char *cmdline, const char *name, const char *value)
 	return false;
 }
 
+void linux_check_cmdline(const char *cmdline)
+{
+	log_info("linux: command line: %s", cmdline);
+	if (!has_option(cmdline, "movable_node", NULL))
+		panic_boot(
+			"the guest's command line lacks `movable_node`: its kernel would put page "
+			"tables and slabs into far memory; add it");
+	if (!has_option(cmdline, "swiotlb", "force"))
+		panic_boot("the guest's command line lacks `swiotlb=force`: its devices would DMA "
+			   "into far memory, where no RAM is; add it");
+	if (!has_option(cmdline, "numa_balancing", "disable"))
+		log_warning(
+			"linux: without numa_balancing=disable the guest takes needless faults");
+}
+
 static void load_cmdline(void)
 {
 	const struct setup_header *h = &image.header;
@@ -207,17 +222,7 @@ static void load_cmdline(void)
 		if (cmdline[i] == '\n' || cmdline[i] == '\t')
 			cmdline[i] = ' ';
 	}
-	log_info("linux: command line: %s", cmdline);
-	if (!has_option(cmdline, "movable_node", NULL))
-		panic_boot(
-			"the guest's command line lacks `movable_node`: its kernel would put page "
-			"tables and slabs into far memory; add it");
-	if (!has_option(cmdline, "swiotlb", "force"))
-		panic_boot("the guest's command line lacks `swiotlb=force`: its devices would DMA "
-			   "into far memory, where no RAM is; add it");
-	if (!has_option(cmdline, "numa_balancing", "disable"))
-		log_warning(
-			"linux: without numa_balancing=disable the guest takes needless faults");
+	linux_check_cmdline(cmdline);
 }
 
 static void fill_e820(struct boot_params *params, const struct memmap *map)

@@ -17,4 +17,7 @@ void linux_load(void);
 /* Prepares everything that the kernel's 64-bit entry wants; rsdp is the guest's (boot/tables.h). */
 void linux_start(const struct start *start, uint64_t rsdp, struct virt_entry *entry);
 
+/* Logs a kernel's command line; stops the guest if it lacks what far memory needs. */
+void linux_check_cmdline(const char *cmdline);
+
 #endif

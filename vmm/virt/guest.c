@@ -10,6 +10,9 @@
 #define CR4_PAE  (1ull << 5)
 #define CR4_LA57 (1ull << 12)
 
+#define BIOS_START 0xc0000u
+#define BIOS_END   0x100000u
+
 #define PTE_P    1u
 #define PTE_PS   0x80u
 #define PTE_ADDR 0x000ffffffffff000ull
@@ -42,6 +45,11 @@ bool guest_read_physical(uint64_t gpa, void *to, unsigned count)
 			memcpy(to, (const void *)(uintptr_t)gpa, count);
 			return true;
 		}
+	}
+	/* The BIOS: its code runs in a guest that boots by it. */
+	if (gpa >= BIOS_START && gpa + count <= BIOS_END) {
+		memcpy(to, (const void *)(uintptr_t)gpa, count);
+		return true;
 	}
 	return false;
 }

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* AMD APM vol. 3 appendix E; SDM vol. 2A, CPUID. */
+#include <stddef.h>
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/leaves.h"
+#include "virt/vendor.h"
+#include "virt/virt.h"
 
 #define LEAF1_MONITOR (1u << 3)
 #define LEAF1_VMX     (1u << 5)
@@ -15,6 +18,7 @@
 #define EXT1_SKINIT   (1u << 12)
 #define EXT8_INVLPGB  (1u << 3) /* its ASIDs would be the VMM's */
 
+#define CR0_PG      (1ull << 31)
 #define CR4_OSXSAVE (1ull << 18)
 #define CR4_PKE     (1ull << 22)
 
@@ -23,11 +27,30 @@ static uint32_t mirror(uint32_t value, uint32_t bit, bool on)
 	return on ? value | bit : value & ~bit;
 }
 
+static bool (*watcher)(uint64_t rsi);
+
+void virt_watch(bool (*look)(uint64_t rsi))
+{
+	watcher = look;
+}
+
+static void watch(const struct vcpu *v)
+{
+	struct virt_paging p;
+
+	virt_vendor->paging(v, &p);
+	if (!(p.cr0 & CR0_PG) && watcher(v->gpr[GPR_RSI]))
+		watcher = NULL;
+}
+
 void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 {
 	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX], sub = (uint32_t)v->gpr[GPR_RCX];
 	struct cpuid r = cpuid(leaf, sub);
 
+	/* The boot CPU's alone: the others start when the kernel is there. */
+	if (watcher && v->cpu == 0)
+		watch(v);
 	switch (leaf) {
 	case 1:
 		r.ecx &= ~(LEAF1_MONITOR | LEAF1_VMX | LEAF1_SMX);

@@ -41,6 +41,12 @@ void virt_cpu_init(unsigned cpu);
 /* Boot CPU, after virt_build_slat(): the guest reads this page in the place of its own, read-only. */
 void virt_replace(uint64_t gpa, const void *page);
 
+/*
+ * Boot CPU: what looks at RSI at each CPUID that the guest executes with paging off, until it returns
+ * true. There a Linux kernel checks its CPU, with RSI as its loader left it.
+ */
+void virt_watch(bool (*look)(uint64_t rsi));
+
 /* Boot CPU: enters the guest. */
 _Noreturn void virt_run_boot(const struct virt_entry *entry);
 
