@@ -309,7 +309,8 @@ smp_guest() {
 }
 
 part_smp() {
-	smp_guest 2 7 numa,nmi,hotplug,word_count,fork_storm,dict,disk_io rounds:5,dict:150000 900
+	smp_guest 2 7 numa,stress_nmi,hotplug,word_count,fork_storm,dict,disk_io \
+		stress:128,seconds:60,rounds:5,dict:150000 1200
 }
 
 # The guest's other CPU starts by ACPI's mailbox, also when it was taken off meanwhile.
