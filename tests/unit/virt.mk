@@ -21,3 +21,6 @@ $(BUILD)/unit/apic_trap_test: tests/unit/apic_trap_test.c vmm/virt/apic_trap.c
 
 UNIT_TESTS += $(BUILD)/unit/svm_exits_test
 $(BUILD)/unit/svm_exits_test: tests/unit/svm_exits_test.c vmm/virt/svm/exits.c
+
+UNIT_TESTS += $(BUILD)/unit/wakeup_test
+$(BUILD)/unit/wakeup_test: tests/unit/wakeup_test.c vmm/virt/wakeup.c
