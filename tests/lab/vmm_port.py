@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What boot.sh does with a machine's sockets.
+"""What boot.sh and bochs_lab.sh do with a machine's sockets.
 
 ask SOCKET COMMAND         one request to the VMM's management port (include/annex/manage.h); prints
                            the answer's line
 plant SOCKET ADDRESS HEX   writes bytes into the machine's memory through QEMU's gdb stub
+listen PORT ASK ANSWERS     for a machine whose management port calls this TCP port on the loopback: makes
+                           the file ANSWERS and appends what comes; when ASK is there, sends its command
 """
+import os
 import socket
 import sys
 import time
@@ -44,4 +47,23 @@ def plant(path, address, code):
     return 0
 
 
-sys.exit({"ask": ask, "plant": plant}[sys.argv[1]](*sys.argv[2:]))
+def listen(number, commands, answers):
+    server = socket.create_server(("127.0.0.1", int(number)))
+    with open(answers, "wb", buffering=0) as out:
+        port = server.accept()[0]
+        port.settimeout(0.2)
+        while True:
+            if os.path.exists(commands):
+                with open(commands) as file:
+                    port.sendall(f"\nannex/1 test {file.read().strip()}\n".encode())
+                os.remove(commands)
+            try:
+                text = port.recv(4096)
+            except TimeoutError:
+                continue
+            if not text:
+                return 0
+            out.write(text)
+
+
+sys.exit({"ask": ask, "plant": plant, "listen": listen}[sys.argv[1]](*sys.argv[2:]))
