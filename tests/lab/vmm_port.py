@@ -4,7 +4,7 @@
 ask SOCKET COMMAND         one request to the VMM's management port (include/annex/manage.h); prints
                            the answer's line
 plant SOCKET ADDRESS HEX   writes bytes into the machine's memory through QEMU's gdb stub
-listen PORT ASK ANSWERS     for a machine whose management port calls this TCP port on the loopback: makes
+listen PORT ASK ANSWERS    for a machine whose management port calls this TCP port on the loopback: makes
                            the file ANSWERS and appends what comes; when ASK is there, sends its command
 """
 import os
