@@ -47,9 +47,11 @@ echo c >rc
 run="exec $bochs -q -f bochsrc"
 [ -n "${BOCHS_NO_RC:-}" ] || run+=' -rc rc'
 
-# term wants a terminal and its size.
+# term wants a terminal and its size. At an end of its input, script would stop passing output on, and
+# Bochs (a line for each frame of a NIC) would stand still once the terminal is full.
+rm -f input && mkfifo input && exec 3<>input
 TERM=xterm setsid timeout -k 5 "$limit" script -qec "stty cols 80 rows 25; $run" /dev/null \
-	</dev/null >terminal 2>&1 &
+	<&3 >terminal 2>&1 &
 pid=$!
 trap 'kill -- -$pid 2>/dev/null' EXIT
 shown() { grep -aqE "$1" serial 2>/dev/null; }
