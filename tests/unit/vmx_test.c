@@ -175,7 +175,7 @@ static bool window(void)
 
 static void nmi_waits_for_its_window(void **state)
 {
-	static const uint64_t blocking[] = {BLOCKED_NMI, BLOCKED_STI, BLOCKED_MOV_SS};
+	static const uint64_t blocking[] = {BLOCKED_NMI, BLOCKED_MOV_SS, BLOCKED_NMI | BLOCKED_STI};
 
 	(void)state;
 	v.nmi_pending = true;
@@ -191,8 +191,10 @@ static void nmi_waits_for_its_window(void **state)
 	assert_int_equal(again(0), 0);
 	assert_true(v.nmi_pending && !window());
 	v.step = STEP_NONE;
+	fields[VMCS_GUEST_BLOCKING] = BLOCKED_STI;
 	assert_int_equal(again(0), 0x80000202);
 	assert_false(v.nmi_pending || window());
+	assert_int_equal(fields[VMCS_GUEST_BLOCKING], 0);
 }
 
 static void an_entry_that_was_prevented_loses_nothing(void **state)

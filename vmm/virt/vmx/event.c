@@ -51,10 +51,14 @@ static void window(bool on)
 void vmx_event_entry(struct vcpu *v)
 {
 	struct vmx *x = vmx_of(v);
+	uint64_t blocking = vmread(VMCS_GUEST_BLOCKING);
 
 	/* While it is stepped the guest takes none; that ends with an exit. */
 	if (v->nmi_pending && v->step == STEP_NONE && !x->event &&
-		!(vmread(VMCS_GUEST_BLOCKING) & (BLOCKED_NMI | BLOCKED_SHADOW))) {
+		!(blocking & (BLOCKED_NMI | BLOCKED_MOV_SS))) {
+		/* Some CPUs open the window in STI's shadow and refuse the injection there. */
+		if (blocking & BLOCKED_STI)
+			vmwrite(VMCS_GUEST_BLOCKING, blocking & ~(uint64_t)BLOCKED_STI);
 		x->event = EVENT_VALID | EVENT_NMI_TYPE | VECTOR_NMI;
 		v->nmi_pending = false;
 	}

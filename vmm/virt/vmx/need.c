@@ -105,7 +105,7 @@ static void choose(bool one_cpu)
 	c->entry = allowed(MSR_ENTRY, ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER);
 	c->timer = 0;
 	if (one_cpu)
-		c->timer = clock_tsc(TURN_NS) >> (rdmsr(MSR_MISC) & 31);
+		c->timer = (clock_tsc(TURN_NS) >> (rdmsr(MSR_MISC) & 31)) + 1;
 }
 
 const char *vmx_need(bool one_cpu, bool *accessed_dirty, bool *giant)
