@@ -39,14 +39,16 @@ static void pairs(void *argument)
 		uint64_t page = s->base + (i * s->step + s->seed) % PAIRS * 15 * PAGE, low, high;
 		uint8_t done;
 
-		do {
+		for (;;) {
 			low = get64(page + 256);
 			high = get64(page + 264);
 			__asm__ volatile("lock cmpxchg16b (%3)\n\tsete %0"
 					 : "=q"(done), "+a"(low), "+d"(high)
 					 : "r"(page + 256), "b"(low + 1), "c"(high + 1)
 					 : "memory", "cc");
-		} while (!done);
+			if (done)
+				break;
+		}
 	}
 }
 

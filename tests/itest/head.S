@@ -53,7 +53,7 @@ entry:
 	leaq boot_stack_end(%rip), %rsp
 	movq %rbx, %rdi
 	xorl %ebp, %ebp
-	call main
+	call itest_main
 1:	hlt
 	jmp 1b
 

@@ -31,7 +31,6 @@ static void every_access(uint64_t a, const char *what)
 	__asm__ volatile("addb $1, (%1)\n\tsetc %0" : "=q"(byte) : "r"(a) : "memory", "cc");
 	same(byte, 1, "ADD to %s", what);
 	/* Absent and far memory in one instruction. */
-	v = 0;
 	put64(far_page + PAGE, 0x1111);
 	far_push_out();
 	__asm__ volatile("movq %1, %%rsi\n\tmovq %0, %%rdi\n\tmovl $9, %%ecx\n\trep movsb"

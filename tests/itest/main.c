@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "itest.h"
 
-void main(const void *boot_params);
+void itest_main(const void *boot_params);
 
-void main(const void *boot_params)
+void itest_main(const void *boot_params)
 {
 	machine_init(boot_params);
 	trap_init();
