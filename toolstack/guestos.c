@@ -155,6 +155,12 @@ static void set_cpu(xmlNode *domain)
 		feature(cpu, "npt", "require");
 	}
 	feature(cpu, "la57", "disable");
+	/*
+	 * QEMU 7.2's emulation of CMPXCHG16B leaves what it likes in RFLAGS, and Linux 6.12 trips over
+	 * that, with or without a VMM. Kernels do without where the CPU has none.
+	 */
+	if (!kvm)
+		feature(cpu, "cx16", "disable");
 }
 
 int guestos_check(xmlNode *domain, const char *kvm)

@@ -194,6 +194,8 @@ static void check_machine(const xmlNode *domain)
 	assert_entry(sysinfo, CONFIG_FILE_CONFIG, STATE "/guests/" UUID "/config");
 	assert_true(xml_attr_is(cpu, "mode", "maximum"));
 	assert_true(xml_attr_is(xml_child(cpu, "feature"), "name", "la57"));
+	assert_true(xml_attr_is(xml_next(xml_child(cpu, "feature")), "name", "cx16"));
+	assert_true(xml_attr_is(xml_next(xml_child(cpu, "feature")), "policy", "disable"));
 	assert_true(xml_attr_is(xml_child(cpu, "feature"), "policy", "disable"));
 }
 
