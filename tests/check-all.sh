@@ -11,6 +11,7 @@ stage build 600 make --no-print-directory -j2 all || { total; exit 1; }
 stage model 7200 tests/model/run.sh all
 stage smp 5400 tests/lab/run.sh smp_all
 stage iso 2400 tests/lab/iso.sh
-stage vmx 2400 tests/lab/itest.sh bochs_two
+stage vmx_itest 2400 tests/lab/itest.sh bochs_two
+stage vmx_smp 3600 env ANNEX_BOCHS_CPUS=2 ANNEX_BOCHS_LIMIT=3000 tests/lab/bochs_lab.sh numa pattern:24 nmis:24
 stage guests 5400 tests/lab/run.sh grub_machines upgrade kernels
 total

@@ -5,6 +5,7 @@
 #
 #   bochs_lab.sh [WORKLOAD[:ARGUMENT]...]    default: numa hello pattern:24
 #
+# ANNEX_BOCHS_CPUS: guest CPUs; more than one on the Bochs that bochs_build.sh makes.
 # Workloads are those of bochs/init. Bochs reads one frame from the tap in a millisecond of its
 # virtual time, whose length in instructions is ips=: with few of them frames come early.
 set -u
@@ -14,6 +15,7 @@ run=${*:-numa hello pattern:24}
 limit=${ANNEX_BOCHS_LIMIT:-900} # s, from power-on to the last workload
 ips=${ANNEX_BOCHS_IPS:-10000000}
 text=3 # MiB, for word_count
+guest_cpus=${ANNEX_BOCHS_CPUS:-1}
 port=7472 # the management port, on the namespace's own loopback
 
 passed=0 failed=0
@@ -119,9 +121,14 @@ follow_port() {
 }
 
 start_bochs() {
-	in_lab "$here/bochs.sh" "$work/machine" "$work/bochs.iso" "$limit" '^LAB-OFF' \
+	local cpus=1 environment=()
+	if [ "$guest_cpus" -gt 1 ]; then
+		cpus=$((guest_cpus + 1)) # the last one is the service core
+		environment=("BOCHS=$smp_bochs" BOCHS_NO_RC=1 BOCHS_DISPLAY=nogui)
+	fi
+	in_lab env "${environment[@]}" "$here/bochs.sh" "$work/machine" "$work/bochs.iso" "$limit" '^LAB-OFF' \
 		"megs: 512" \
-		"cpu: model=corei7_skylake_x, count=1, ips=$ips, reset_on_triple_fault=0" \
+		"cpu: model=corei7_skylake_x, count=$cpus, ips=$ips, reset_on_triple_fault=0" \
 		"error: action=ignore" \
 		"pci: enabled=1, chipset=i440fx, slot1=e1000" \
 		"e1000: enabled=1, card=0, mac=52:54:00:b0:c4:05, ethmod=tuntap, ethdev=/dev/net/tun:bochs0, script=" \
@@ -165,6 +172,7 @@ counter() { # counter FILTER: a number of the VMM's, -1 when it is not there
 }
 
 lab_images || { echo "bochs_lab: images failed" >&2; exit 1; }
+[ "$guest_cpus" -eq 1 ] || smp_bochs=$("$here/bochs_build.sh") || exit 1
 lab_begin bochs
 make_initrd || fail "no initrd"
 make_iso || fail "no ISO image"
