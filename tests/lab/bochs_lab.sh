@@ -191,11 +191,11 @@ done < <(lab_results bochs)
 check "VMX: every workload ran" [ $count -eq "$(wc -w <<<"$run")" ]
 counters=$(ask counters)
 echo "$counters" >"$logs/counters.json"
-check "VMX: pages went to the server" [ "$(counter .counters.far.writebacks)" -gt 100 ]
-check "VMX: and came back" [ "$(counter .counters.far.remote_fills)" -gt 100 ]
-check "VMX: no fill had a wrong checksum" [ "$(counter .counters.far.fill_corrupt)" -eq 0 ]
-check "VMX: no frame was bad" [ "$(counter .counters.nic.receive_errors)" -eq 0 ]
-say "       $(counter .counters.far.remote_fills) fills, $(counter .counters.far.writebacks) write-backs"
+check "VMX: pages went to the server" [ "$(counter .result.far.writebacks)" -gt 100 ]
+check "VMX: and came back" [ "$(counter .result.far.remote_fills)" -gt 100 ]
+check "VMX: no fill had a wrong checksum" [ "$(counter .result.far.fill_corrupt)" -eq 0 ]
+check "VMX: no frame was bad" [ "$(counter .result.nic.receive_errors)" -eq 0 ]
+say "       $(counter .result.far.remote_fills) fills, $(counter .counters.far.writebacks) write-backs"
 kill $bochs 2>/dev/null
 echo "bochs: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
