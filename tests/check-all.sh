@@ -8,7 +8,6 @@ cd "$(dirname "$0")/.."
 
 stage build 600 make --no-print-directory -j2 all || { total; exit 1; }
 [ "${1-}" = slow ] || stage check 2400 tests/check.sh
-stage model 7200 tests/model/run.sh all
 stage smp 5400 tests/lab/run.sh smp_all
 stage iso 2400 tests/lab/iso.sh
 stage vmx_itest 2400 tests/lab/itest.sh bochs_two

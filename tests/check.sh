@@ -10,7 +10,7 @@ stage build 600 make --no-print-directory -j2 all || { total; exit 1; }
 stage unit 600 make --no-print-directory -j2 unit
 stage sizes 60 tests/sizes.sh
 stage format 120 make --no-print-directory format-check
-stage model 900 tests/model/run.sh
+stage model 1200 tests/model/run.sh
 stage sim 1200 make --no-print-directory sim
 stage cli 600 make --no-print-directory cli
 stage boot 900 tests/lab/boot.sh
