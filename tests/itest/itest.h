@@ -66,6 +66,7 @@ enum {
 	VECTOR_EXIT = 0x81, /* ends user_call() */
 	VECTOR_TIMER = 0xe0,
 	VECTOR_IPI = 0xe1,
+	VECTOR_WAKE = 0xe2, /* there is work for a halted CPU */
 	VECTOR_SPURIOUS = 0xff,
 };
 

@@ -39,16 +39,18 @@ _Noreturn void smp_main(unsigned cpu)
 	trap_load_tss(cpu, tss[cpu], boot_gdt);
 	write_cr4(read_cr4() | 0x600);
 	apic_init();
-	__asm__ volatile("sti");
 	smp_alive[cpu]++;
 	for (;;) {
 		void (*f)(void *) = work[cpu];
 
 		if (f) {
+			__asm__ volatile("sti" : : : "memory");
 			f(work_argument[cpu]);
+			__asm__ volatile("cli" : : : "memory");
 			work[cpu] = NULL;
+		} else {
+			__asm__ volatile("sti\n\thlt\n\tcli" : : : "memory");
 		}
-		pause();
 	}
 }
 
@@ -57,7 +59,7 @@ void smp_trap(unsigned cpu, struct frame *f)
 	if (f->vector == NMI) {
 		smp_nmis[cpu]++;
 	} else if (f->vector >= 32) {
-		smp_ipis[cpu]++;
+		smp_ipis[cpu] += f->vector == VECTOR_IPI;
 		apic_write(APIC_EOI, 0);
 	} else {
 		say("CPU %u: exception %lu at %lx, cr2 %lx", cpu, f->vector, f->rip, read_cr2());
@@ -104,6 +106,7 @@ void smp_run(unsigned cpu, void (*function)(void *), void *argument)
 	work_argument[cpu] = argument;
 	__asm__ volatile("mfence" : : : "memory");
 	work[cpu] = function;
+	apic_send(machine.apic_id[cpu], ICR_FIXED | ICR_ASSERT | VECTOR_WAKE);
 }
 
 bool smp_wait(unsigned cpu)

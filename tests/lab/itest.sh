@@ -140,6 +140,8 @@ run() { # run NAME
 	# shellcheck disable=SC2046
 	two) qemu two "" -M q35 -cpu max,la57=off -smp 3 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
+	four) qemu four "" -M q35 -cpu max,la57=off -smp 5 $(nic pcie.0) ;;
+	# shellcheck disable=SC2046
 	one) qemu one "itest.unwatched=1" -M q35 -cpu max,la57=off -smp 2 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
 	alone) qemu alone "itest.unwatched=1" -M pc -cpu max,la57=off -smp 1 $(nic pci.0) ;;
