@@ -183,7 +183,8 @@ static void resolve(struct far *far, unsigned cpu, uint32_t page, bool write, ui
 		present(far, cpu, entry, write, now);
 		return;
 	}
-	if (far->prefetch_max > 0)
+	/* Not again for one that waited for a frame or a lease: it would look like another stream. */
+	if (far->prefetch_max > 0 && far->waiter[cpu].wait == WAIT_NONE)
 		prefetch_note(far, cpu, page);
 	switch (page_entry_state(entry)) {
 	case PAGE_ZERO:

@@ -182,8 +182,7 @@ static uint32_t take_passed(struct far *far, uint32_t want)
 
 	for (unsigned budget = WALK_BUDGET; took < want && budget > 0; budget--) {
 		frame = far->list[LIST_PASSED].head;
-		if (frame == ENGINE_NONE || far->frame[frame].epoch > far->settled ||
-			far->frame[frame].recent > 0)
+		if (frame == ENGINE_NONE || far->frame[frame].epoch > far->settled)
 			break;
 		if (judge(far, frame, slat_read(&far->leaf[far->frame[frame].page]), false) ==
 			TAKE) {

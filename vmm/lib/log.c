@@ -34,6 +34,11 @@ static void lock_drop(void)
 	__atomic_store_n((uint32_t *)&lock, 0, __ATOMIC_RELEASE);
 }
 
+void log_take_over(void)
+{
+	lock_drop();
+}
+
 void log_level(enum log_level level)
 {
 	limit = level;

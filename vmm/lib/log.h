@@ -33,6 +33,9 @@ uint64_t log_next(void);
  */
 size_t log_line(uint64_t number, char *buffer, size_t size);
 
+/* After every other CPU has been stopped, perhaps in the middle of a line: nobody holds the lock. */
+void log_take_over(void);
+
 /* One line, without the newline. Formats are those of text_format(). */
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

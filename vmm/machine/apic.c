@@ -225,6 +225,9 @@ bool apic_timer_take(void)
 		return false;
 	apic_enable();
 	apic_refuse_exceptions();
+	/* For good: the 8259s' vectors may be those of exceptions. */
+	out8(PIC_MASK, 0xff);
+	out8(PIC2_MASK, 0xff);
 	timer_unmasked = false;
 	return true;
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "lib/log.h"
 #include "machine/apic.h"
 #include "machine/clock.h"
 #include "machine/console.h"
@@ -27,6 +28,7 @@ void stopped_run(const char *state, const char *reason, bool may_halt)
 {
 	int c;
 
+	log_take_over();
 	end.state = state;
 	end.reason = reason;
 	may_halt = may_halt && apic_timer_take();
