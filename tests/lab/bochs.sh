@@ -47,13 +47,23 @@ echo c >rc
 run="exec $bochs -q -f bochsrc"
 [ -n "${BOCHS_NO_RC:-}" ] || run+=' -rc rc'
 
-# term wants a terminal and its size. At an end of its input, script would stop passing output on, and
-# Bochs (a line for each frame of a NIC) would stand still once the terminal is full.
-rm -f input && mkfifo input && exec 3<>input
+# term wants a terminal and its size.
 TERM=xterm setsid timeout -k 5 "$limit" script -qec "stty cols 80 rows 25; $run" /dev/null \
-	<&3 >terminal 2>&1 &
+	</dev/null >terminal 2>&1 &
 pid=$!
-trap 'kill -- -$pid 2>/dev/null' EXIT
+# A Bochs with debugger draws on a second terminal, also for each frame of a NIC; when that is full and
+# nobody reads it, it stands still.
+read_screen() {
+	local screen=
+	while [ -z "$screen" ] && kill -0 $pid 2>/dev/null; do
+		sleep 0.2
+		screen=$(tr -d '\r' <terminal | sed -n 's/.*connected to screen "\(.*\)".*/\1/p')
+	done
+	stty -F "$screen" raw -echo && exec cat "$screen" >/dev/null
+}
+read_screen </dev/null 2>/dev/null &
+reader=$!
+trap 'kill -- -$pid 2>/dev/null; kill $reader 2>/dev/null' EXIT
 shown() { grep -aqE "$1" serial 2>/dev/null; }
 until shown "$pattern"; do
 	if ! kill -0 $pid 2>/dev/null || shown '^Annex VMM: |^Annex VMM panic|Kernel panic'; then
