@@ -17,4 +17,5 @@ stage boot 900 tests/lab/boot.sh
 stage itest 600 tests/lab/itest.sh
 stage memserver 400 tests/lab/memserver.sh
 stage lab 2200 tests/lab/run.sh
+stage bochs 1000 tests/lab/bochs_lab.sh
 total
