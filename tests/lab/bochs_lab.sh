@@ -195,7 +195,7 @@ check "VMX: pages went to the server" [ "$(counter .result.far.writebacks)" -gt 
 check "VMX: and came back" [ "$(counter .result.far.remote_fills)" -gt 100 ]
 check "VMX: no fill had a wrong checksum" [ "$(counter .result.far.fill_corrupt)" -eq 0 ]
 check "VMX: no frame was bad" [ "$(counter .result.nic.receive_errors)" -eq 0 ]
-say "       $(counter .result.far.remote_fills) fills, $(counter .counters.far.writebacks) write-backs"
+say "       $(counter .result.far.remote_fills) fills, $(counter .result.far.writebacks) write-backs"
 kill $bochs 2>/dev/null
 echo "bochs: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]
