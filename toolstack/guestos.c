@@ -211,6 +211,12 @@ static int check_disk_boot(const xmlNode *domain, const struct wish *wish)
 			"such as /boot/vmlinuz-...); or remove both, and the guest boots from its "
 			"own disk",
 			wish->initrd ? "initrd" : "cmdline");
+	if (!wish->service_core)
+		return error_set(ERROR_REFUSED, "<os> has no <kernel>, and <annex:service-core> is "
+						"no: a guest boots from its "
+						"own disk only where the VMM has a CPU of its own. "
+						"Name the guest's kernel, or "
+						"write yes");
 	for (; disk; disk = xml_next(disk)) {
 		const char *device = xml_attr(disk, "device");
 

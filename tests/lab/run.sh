@@ -322,10 +322,6 @@ lab_ungrub() {
 # What else a BIOS boots from, and on what.
 part_grub_machines() {
 	boot_run=hello boot_set=x:1
-	own_boot -e 's|<annex:mtu>|<annex:service-core>no</annex:service-core>&|' || return
-	lab_wait guest 300 LAB-END
-	expect_workloads guest 1 "own GRUB, one CPU"
-	virsh destroy guest 2>/dev/null
 	own_boot -e "s|dev='vda' bus='virtio'|dev='sda' bus='sata'|" || return
 	check "own GRUB: from a SATA disk" lab_wait guest 120 'GRUB starts'
 	virsh destroy guest 2>/dev/null
