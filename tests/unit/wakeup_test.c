@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "lib/log.h"
 #include "virt/vendor.h"
 #include "virt/wakeup.h"
 
@@ -23,6 +24,11 @@ static const struct virt_entry start = {.rip = 1, .cr3 = 0x1000, .gdt = 0x2000, 
 static unsigned kicked, sleeps;
 static uint32_t named_while_asleep; /* APIC id that the guest names then; 0: the VMM stops */
 static bool stopping;
+static uint64_t address;
+
+void log_write(enum log_level level, const char *format, ...)
+{
+}
 
 unsigned virt_cpus(void)
 {
@@ -42,7 +48,7 @@ void virt_kick(unsigned cpu)
 static void name(uint32_t apic_id)
 {
 	mailbox.apic_id = apic_id;
-	mailbox.address = ADDRESS;
+	mailbox.address = address;
 	mailbox.command = 1;
 }
 
@@ -67,6 +73,7 @@ static int fresh(void **state)
 		virt_vcpu[i] = (struct vcpu){.cpu = i, .apic_id = 10 + i, .waiting = i != 0};
 	kicked = sleeps = named_while_asleep = 0;
 	stopping = false;
+	address = ADDRESS;
 	wakeup_set(&start, &mailbox);
 	return 0;
 }
@@ -82,6 +89,18 @@ static void one_that_waits_begins_there(void **state)
 	assert_false(entry.real_mode);
 	assert_int_equal(mailbox.command, 0); /* the guest waits for that */
 	assert_int_equal(kicked, 0);
+}
+
+/* The entry would fail in the VMM's hands. */
+static void an_address_out_of_reach_is_ignored(void **state)
+{
+	struct virt_entry entry;
+
+	address = 0x1234000000000000;
+	name(11);
+	assert_false(wakeup_wait(&virt_vcpu[1], &entry));
+	assert_int_equal(mailbox.command, 0);
+	assert_int_equal(sleeps, 1);
 }
 
 static void another_ones_command_stays(void **state)
@@ -140,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(one_that_waits_begins_there, fresh),
+		cmocka_unit_test_setup(an_address_out_of_reach_is_ignored, fresh),
 		cmocka_unit_test_setup(another_ones_command_stays, fresh),
 		cmocka_unit_test_setup(woken_for_nothing_waits_on, fresh),
 		cmocka_unit_test_setup(one_that_runs_begins_anew, fresh),

@@ -73,8 +73,8 @@ static bool pinned_holds(uint64_t start, uint64_t bytes)
 	for (unsigned i = 0; i < layout.pinned_count; i++) {
 		const struct layout_range *r = &layout.pinned[i];
 
-		if (start >= r->start && start >= LAYOUT_LOW_END && start + bytes <= BELOW &&
-			start + bytes <= r->start + r->bytes)
+		if (start >= r->start && start >= LAYOUT_LOW_END && start < BELOW &&
+			bytes <= BELOW - start && start + bytes <= r->start + r->bytes)
 			return true;
 	}
 	return false;
@@ -85,6 +85,9 @@ static void place_kernel(uint32_t file_bytes)
 	struct setup_header *h = &image.header;
 	uint64_t align = h->kernel_alignment ? h->kernel_alignment : 0x200000;
 
+	if (align < PAGE || align & (align - 1))
+		panic_boot("the kernel's header asks for an alignment of 0x%lx: it is damaged",
+			(unsigned long)align);
 	image.bytes = file_bytes - (h->setup_sects + 1u) * SECTOR;
 	if (h->init_size > image.bytes)
 		image.bytes = h->init_size;

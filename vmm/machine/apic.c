@@ -9,10 +9,14 @@
 #define BASE_ENABLED (1u << 11)
 
 #define REG_ID            0x20
+#define REG_VERSION       0x30
 #define REG_TPR           0x80
 #define REG_PPR           0xa0
 #define REG_EOI           0xb0
+#define REG_LDR           0xd0
+#define REG_DFR           0xe0
 #define REG_SPURIOUS      0xf0
+#define REG_ISR           0x100
 #define REG_IRR           0x200
 #define REG_ICR           0x300
 #define REG_ICR2          0x310
@@ -100,6 +104,31 @@ bool apic_counters_masked(void)
 void apic_eoi(void)
 {
 	apic_write(REG_EOI, 0);
+}
+
+void apic_reset(void)
+{
+	static const uint16_t rest[] = {REG_LVT_COUNTERS, REG_LVT_THERMAL};
+	unsigned entries = (apic_read(REG_VERSION) >> 16 & 0xff) + 1;
+
+	apic_enable();
+	/* Timer, LINT0, LINT1 and error are always there; then come counters and thermal sensor. */
+	for (unsigned i = 0; i < sizeof(rest) / sizeof(rest[0]) && i + 4 < entries; i++)
+		apic_write(rest[i], LVT_MASKED | 0x20);
+	/* Each ends the one of the highest vector. */
+	for (unsigned i = 0; i < 256; i++) {
+		uint32_t any = 0;
+
+		for (unsigned k = 0; k < 8; k++)
+			any |= apic_read(REG_ISR + 16 * k);
+		if (!any)
+			break;
+		apic_eoi();
+	}
+	if (!x2apic()) {
+		apic_write(REG_LDR, 0);
+		apic_write(REG_DFR, 0xffffffffu);
+	}
 }
 
 bool apic_pending(void)

@@ -15,6 +15,9 @@ uint32_t apic_id(void);
 void apic_enable(void); /* this CPU: spurious vector set, LVTs masked (service core and APs) */
 void apic_eoi(void);
 
+/* As an INIT leaves it, as far as writes can: nothing in service, every LVT entry masked. This CPU. */
+void apic_reset(void);
+
 /*
  * Service core: interrupts with an exception's vector (0..31), which a device or another CPU of the
  * guest could send, stay pending for ever; they would be taken for faults of the VMM.

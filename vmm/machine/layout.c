@@ -243,7 +243,8 @@ static void place_window(const struct layout_request *q)
 	base = align_up(base, GIB) + PCI64_DEFAULT;
 	if (base + q->far > q->address_limit)
 		base = align_up(layout.ram_end > 4 * GIB ? layout.ram_end : 4 * GIB, GIB);
-	while ((end = in_the_way(q, base, q->far)) && base < q->address_limit)
+	/* Whole GiB: the SLAT's tables of what lies beside it are of that size. */
+	while ((end = in_the_way(q, base, align_up(q->far, GIB))) && base < q->address_limit)
 		base = align_up(end, GIB);
 	if (q->far > q->address_limit || base > q->address_limit - q->far)
 		panic_boot("no room for a far window of %lu MiB: RAM and PCI end at %lx, the CPU "

@@ -7,11 +7,16 @@
 #include "virt/vendor.h"
 #include "virt/virt.h"
 
+#define LEAF1_DTES64  (1u << 2) /* debug store: its records go through the VMM's own tables */
 #define LEAF1_MONITOR (1u << 3)
+#define LEAF1_DSCPL   (1u << 4)
 #define LEAF1_VMX     (1u << 5)
 #define LEAF1_SMX     (1u << 6)
 #define LEAF1_X2APIC  (1u << 21)
 #define LEAF1_OSXSAVE (1u << 27)
+#define LEAF1_DS      (1u << 21) /* EDX */
+#define LEAF6_HFI     (1u << 19 | 1u << 23) /* feedback tables, at physical addresses */
+#define LEAFD_TRACE   (1u << 8)
 #define LEAF7_OSPKE   (1u << 4)
 #define LEAF7_TRACE   (1u << 25)
 #define EXT1_SVM      (1u << 2)
@@ -53,7 +58,8 @@ void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 		watch(v);
 	switch (leaf) {
 	case 1:
-		r.ecx &= ~(LEAF1_MONITOR | LEAF1_VMX | LEAF1_SMX);
+		r.ecx &= ~(LEAF1_DTES64 | LEAF1_MONITOR | LEAF1_DSCPL | LEAF1_VMX | LEAF1_SMX);
+		r.edx &= ~LEAF1_DS;
 		if (!apic_trap_x2())
 			r.ecx &= ~LEAF1_X2APIC;
 		r.ecx = mirror(r.ecx, LEAF1_OSXSAVE, cr4 & CR4_OSXSAVE);
@@ -63,6 +69,16 @@ void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 			r.ecx = mirror(r.ecx, LEAF7_OSPKE, cr4 & CR4_PKE);
 			r.ebx &= ~LEAF7_TRACE;
 		}
+		break;
+	case 6:
+		r.eax &= ~LEAF6_HFI;
+		break;
+	case 0xd:
+		if (sub == 1)
+			r.ecx &= ~LEAFD_TRACE;
+		break;
+	case 0x80000008:
+		r.ebx &= ~EXT8_INVLPGB;
 		break;
 	case 0x80000001:
 		r.ecx &= ~(EXT1_SVM | EXT1_SKINIT);

@@ -1,16 +1,37 @@
 /* SPDX-License-Identifier: MIT */
 #include <string.h>
 #include "virt/apic_trap.h"
+#include "virt/reset.h"
 #include "virt/step.h"
 #include "virt/vendor.h"
 
+#define VECTOR_DF   8u
 #define VECTOR_GP   13u
 #define PORT_ABSENT 0xfff8u /* top of the port space: reads as ones on the machines we know */
+
+/*
+ * A stack or a descriptor table in memory that is not there: the handler would run on behind what is
+ * replayed. The guest gets what it would get if its page tables refused that access.
+ */
+static bool undeliverable(struct vcpu *v)
+{
+	unsigned vector;
+
+	if (!virt_vendor->delivering(v, &vector))
+		return false;
+	if (vector == VECTOR_DF)
+		reset_machine(v, "no #DF can be delivered");
+	step_cancel(v);
+	virt_vendor->inject(v, VECTOR_DF, true, 0);
+	return true;
+}
 
 void step_begin(struct vcpu *v, enum step_kind kind, uint64_t gpa)
 {
 	uint64_t page = gpa & ~(SLAT_PAGE - 1);
 
+	if (undeliverable(v))
+		return;
 	if (v->step != STEP_NONE) {
 		/*
 		 * One instruction touches a second such page. Next to the first it is replayed with

@@ -21,6 +21,16 @@ void step_begin_port(struct vcpu *v);
 /* The instruction is through (trap), or the VMM has done it itself. */
 void step_end(struct vcpu *v);
 
+/* Breakpoints that it hit: B0..B3 of DR6 may also stand for ones that DR7 has off. */
+static inline uint64_t step_hits(uint64_t dr6, uint64_t dr7)
+{
+	uint64_t hits = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		hits |= dr6 & (dr7 >> 2 * i & 3 ? 1ull << i : 0);
+	return hits;
+}
+
 /* It raised an exception instead: nothing has happened, the guest gets the exception. */
 void step_cancel(struct vcpu *v);
 

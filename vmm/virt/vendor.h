@@ -64,6 +64,8 @@ struct virt_vendor {
 	void (*inject)(struct vcpu *v, unsigned vector, bool has_error, uint32_t error);
 	/* on: run one instruction against v->detour; off: as before. */
 	void (*step)(struct vcpu *v, bool on);
+	/* The last exit interrupted the delivery of an event of the guest's: its vector. */
+	bool (*delivering)(const struct vcpu *v, unsigned *vector);
 	void (*paging)(const struct vcpu *v, struct virt_paging *paging);
 
 	/* The guest's performance counters have sent an NMI that it has not had. */

@@ -231,7 +231,10 @@ static void wait_for_start(struct vcpu *v)
 	struct virt_entry entry = {.real_mode = true};
 
 	/* INIT masks what an APIC sends by itself; kicks come as NMIs, whatever its state. */
-	apic_enable();
+	apic_reset();
+	v->counters_open = false;
+	v->apic_ldr = 0;
+	v->apic_dfr = UINT32_MAX;
 	atomic_store(&v->waiting, 1);
 	atomic_store(&v->init_asked, 0);
 	if (wakeup_used())

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdatomic.h>
+#include "lib/log.h"
 #include "virt/vendor.h"
 #include "virt/wakeup.h"
 
 #define COMMAND_WAKE 1u
+#define LOW_END      (1ull << 32)
 
 struct wakeup_mailbox {
 	_Atomic uint32_t command; /* 16 bits, then 16 reserved */
@@ -33,7 +35,18 @@ static bool named(const struct vcpu *v)
 
 bool wakeup_wait(struct vcpu *v, struct virt_entry *entry)
 {
-	while (!named(v)) {
+	uint64_t address;
+
+	for (;;) {
+		if (named(v)) {
+			address = atomic_load(&mailbox->address);
+			if (address < LOW_END)
+				break;
+			log_warning("virt: CPU %u is told to start at 0x%lx, which its first page "
+				    "tables do not map: ignored",
+				v->cpu, (unsigned long)address);
+			atomic_store(&mailbox->command, 0);
+		}
 		/* Set again, each turn, while it is named. */
 		atomic_store(&v->sipi, 0);
 		virt_sleep_while(v, &v->sipi, 0);
@@ -41,7 +54,7 @@ bool wakeup_wait(struct vcpu *v, struct virt_entry *entry)
 			return false;
 	}
 	*entry = begin;
-	entry->rip = atomic_load(&mailbox->address);
+	entry->rip = address;
 	atomic_store(&mailbox->command, 0); /* this tells the guest that it goes */
 	return true;
 }

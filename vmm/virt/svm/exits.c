@@ -35,7 +35,7 @@ static void exit_exception(struct vcpu *v)
 {
 	struct vmcb *m = vmcb_of(v);
 	unsigned vector = m->exit_code & 31;
-	uint64_t hits = m->dr6 & 0xf;
+	uint64_t hits = step_hits(m->dr6, m->dr7);
 
 	if (svm_event_trap(v))
 		return;

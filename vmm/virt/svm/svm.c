@@ -19,6 +19,7 @@
 #define FLAG_TF (1ull << 8)
 #define FLAG_IF (1ull << 9)
 #define DR6_BS  (1ull << 14)
+#define DR6_HIT 0xfull
 
 #define CR0_PE  (1ull << 0)
 #define CR0_ET  (1ull << 4)
@@ -266,6 +267,7 @@ static void step(struct vcpu *v, bool on)
 		}
 		s->saved_flags = v->rflags & (FLAG_TF | FLAG_IF);
 		s->saved_dr6 = m->dr6;
+		m->dr6 &= ~DR6_HIT; /* they stay until somebody clears them */
 		v->rflags = (v->rflags & ~FLAG_IF) | FLAG_TF;
 		m->intercept_exceptions = VMCB_ALL_EXCEPTIONS;
 		m->nested_cr3 = (uintptr_t)v->detour.level[3];
@@ -275,6 +277,14 @@ static void step(struct vcpu *v, bool on)
 	m->dr6 = s->saved_dr6;
 	m->intercept_exceptions = 0;
 	m->nested_cr3 = (uintptr_t)virt_slat.root;
+}
+
+static bool delivering(const struct vcpu *v, unsigned *vector)
+{
+	const struct vmcb *m = vmcb_of(v);
+
+	*vector = m->exit_event & 0xff;
+	return m->exit_event & VMCB_EVENT_VALID;
 }
 
 static void paging(const struct vcpu *v, struct virt_paging *p)
@@ -326,6 +336,7 @@ const struct virt_vendor svm_vendor = {
 	.advance = svm_advance,
 	.inject = svm_inject,
 	.step = step,
+	.delivering = delivering,
 	.paging = paging,
 	.overflowed = svm_counters_overflowed,
 	.counter = svm_counter,

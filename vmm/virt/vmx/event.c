@@ -6,7 +6,6 @@
 #include "virt/vmx/vmx.h"
 
 #define VECTOR_NMI 2u
-#define FLAG_TF    (1ull << 8)
 
 static void block_nmis(bool on)
 {
@@ -21,9 +20,6 @@ void vmx_event_exit(struct vcpu *v)
 	struct vmx *x = vmx_of(v);
 
 	x->event = 0;
-	/* A fault leaves none (SDM vol. 3C 28.3.4); Bochs keeps the guest's single step. */
-	if ((x->reason & REASON_MASK) == REASON_EPT && v->rflags & FLAG_TF)
-		vmwrite(VMCS_GUEST_PENDING_DEBUG, 0);
 	if (x->vectoring & EVENT_VALID) {
 		x->event = x->vectoring & EVENT_MASK & ~EVENT_UNBLOCKED;
 		if (x->event & EVENT_ERROR)

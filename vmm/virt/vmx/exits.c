@@ -21,7 +21,6 @@
 #define FLAG_TF (1ull << 8)
 #define FLAG_IF (1ull << 9)
 #define DR6_BS  (1ull << 14)
-#define DR6_HIT 0xfull
 
 #define VECTOR_DB 1u
 #define VECTOR_UD 6u
@@ -42,7 +41,7 @@ static unsigned length(void)
 
 static void exit_stepped(struct vcpu *v, uint32_t event)
 {
-	uint64_t hits = vmx_of(v)->qualification & DR6_HIT;
+	uint64_t hits = step_hits(vmx_of(v)->qualification, vmread(VMCS_GUEST_DR7));
 	unsigned vector = event & 0xff;
 
 	if (vector == VECTOR_DB) {

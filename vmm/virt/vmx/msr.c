@@ -10,12 +10,20 @@
 #define MSR_SMM_MONITOR     0x9bu
 #define MSR_VMX_FIRST       0x480u
 #define MSR_VMX_LAST        0x493u
+#define MSR_PEBS_ENABLE     0x3f1u
 #define MSR_TRACE_FIRST     0x560u
 #define MSR_TRACE_LAST      0x587u
+#define MSR_DS_AREA         0x600u
 #define MSR_TSC_DEADLINE    0x6e0u
+#define MSR_XSS             0xda0u
+#define MSR_FEEDBACK_FIRST  0x17d0u
+#define MSR_FEEDBACK_LAST   0x17d4u
 
 #define FEATURE_LOCKED 1ull
 #define FEATURE_VMX    6ull
+
+#define LEAF_D_XSAVES (1u << 3)
+#define XSS_TRACE     (1ull << 8)
 
 #define VECTOR_GP 13u
 
@@ -48,6 +56,23 @@ static bool tsc_deadline(struct vcpu *v, bool write, uint64_t *value)
 	return true;
 }
 
+/* Without processor trace, whose registers XRSTORS would load past their interception. */
+static bool xss(struct vcpu *v, bool write, uint64_t *value)
+{
+	struct cpuid leaf = cpuid(0xd, 1);
+
+	(void)v;
+	if (!(leaf.eax & LEAF_D_XSAVES))
+		return false;
+	if (!write)
+		*value = rdmsr(MSR_XSS);
+	else if (*value & ~(((uint64_t)leaf.edx << 32 | leaf.ecx) & ~XSS_TRACE))
+		return false;
+	else
+		wrmsr(MSR_XSS, *value);
+	return true;
+}
+
 static const struct msr_row rows[] = {
 	{MSR_FEATURE_CONTROL, MSR_FEATURE_CONTROL, MSR_READS | MSR_WRITES, feature_control},
 	{MSR_MICROCODE, MSR_MICROCODE, MSR_READS | MSR_WRITES, ignored},
@@ -55,7 +80,13 @@ static const struct msr_row rows[] = {
 	{MSR_VMX_FIRST, MSR_VMX_LAST, MSR_READS | MSR_WRITES, msr_absent},
 	/* Processor trace writes to physical addresses. */
 	{MSR_TRACE_FIRST, MSR_TRACE_LAST, MSR_READS | MSR_WRITES, msr_absent},
+	/* The counters' records go to linear addresses, also while the VMM runs, through its tables. */
+	{MSR_PEBS_ENABLE, MSR_PEBS_ENABLE, MSR_READS | MSR_WRITES, msr_absent},
+	{MSR_DS_AREA, MSR_DS_AREA, MSR_READS | MSR_WRITES, msr_absent},
 	{MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, 0, tsc_deadline},
+	{MSR_XSS, MSR_XSS, MSR_WRITES, xss},
+	/* Hardware feedback writes its table to a physical address. */
+	{MSR_FEEDBACK_FIRST, MSR_FEEDBACK_LAST, MSR_READS | MSR_WRITES, msr_absent},
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

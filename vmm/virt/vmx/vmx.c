@@ -204,6 +204,12 @@ static void step(struct vcpu *v, bool on)
 	vmwrite(VMCS_EPT_POINTER, x->pointer);
 }
 
+static bool delivering(const struct vcpu *v, unsigned *vector)
+{
+	*vector = vmx_of(v)->vectoring & 0xff;
+	return vmx_of(v)->vectoring & EVENT_VALID;
+}
+
 static void paging(const struct vcpu *v, struct virt_paging *p)
 {
 	(void)v;
@@ -260,6 +266,7 @@ const struct virt_vendor vmx_vendor = {
 	.advance = vmx_advance,
 	.inject = vmx_inject,
 	.step = step,
+	.delivering = delivering,
 	.paging = paging,
 	.overflowed = vmx_event_counters,
 	.counter = vmx_counter,
