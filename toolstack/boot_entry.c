@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "toolstack/boot_entry.h"
 #include "toolstack/error.h"
@@ -14,6 +16,8 @@
 #define LINE_LIMIT    65536u
 #define CONFIG_LIMIT  16384u /* what the VMM takes */
 #define KERNEL_PREFIX "/boot/vmlinuz-"
+#define DIGITS        "0123456789"
+#define NAME_LETTERS  DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz._+~/-"
 
 /* Pieces of the script around the two values that are filled in. */
 static const char script_head[] =
@@ -28,9 +32,14 @@ static const char script_body[] =
 	"if [ -z \"$kernel\" ]; then\n"
 	"	list=\n"
 	"	for file in /boot/vmlinuz-*; do\n"
-	"		if grub_file_is_not_garbage \"$file\"; then list=\"$list $file\"; fi\n"
+	"		case $file in\n"
+	"		*[!A-Za-z0-9._+~/-]*) continue ;;\n"
+	"		*.dpkg-*|*.rpmsave|*.rpmnew|*.sig|*.bak|*'~') continue ;;\n"
+	"		esac\n"
+	"		if [ -f \"$file\" ]; then list=\"$list $file\"; fi\n"
 	"	done\n"
-	"	kernel=$(version_find_latest $list)\n"
+	"	kernel=$(printf '%s\\n' $list | sed -e 's/\\.old$/ 1/; / 1$/! s/$/ 2/' |\n"
+	"		LC_ALL=C sort -V | sed -e 's/ 1$/.old/; s/ 2$//' | tail -n 1)\n"
 	"fi\n"
 	"[ -r \"$kernel\" ] || exit 0\n"
 	"version=${kernel##*/}\n"
@@ -55,24 +64,100 @@ static const char script_body[] =
 	"echo \"	module2 $(in_grub /boot/annex/config) config\"\n"
 	"echo '}'\n";
 
+/* What a package manager or an editor leaves, and what would not be one word of GRUB's: as in the script. */
+static bool is_garbage(const char *name)
+{
+	static const char *const ends[] = {".rpmsave", ".rpmnew", ".sig", ".bak", "~"};
+	size_t length = strlen(name);
+
+	if (name[strspn(name, NAME_LETTERS)] || strstr(name, ".dpkg-"))
+		return true;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (length >= strlen(ends[i]) && !strcmp(name + length - strlen(ends[i]), ends[i]))
+			return true;
+	return false;
+}
+
+/* Of a character between numbers: '~' before the end, the end before letters, these before others. */
+static int rank(unsigned char c)
+{
+	if (c == '\0' || isdigit(c))
+		return 0;
+	return c == '~' ? -1 : isalpha(c) ? c : c + 256;
+}
+
+/* The order of sort -V (coreutils, "Version sort ordering"), which the script uses. */
+static int by_version(const char *a, const char *b)
+{
+	const char *const whole_a = a, *const whole_b = b;
+
+	while (*a || *b) {
+		size_t digits_a, digits_b;
+		int order = 0;
+
+		for (; rank((unsigned char)*a) || rank((unsigned char)*b); a++, b++)
+			if (rank((unsigned char)*a) != rank((unsigned char)*b))
+				return rank((unsigned char)*a) - rank((unsigned char)*b);
+		a += strspn(a, "0");
+		b += strspn(b, "0");
+		digits_a = strspn(a, DIGITS);
+		digits_b = strspn(b, DIGITS);
+		if (digits_a != digits_b)
+			return digits_a > digits_b ? 1 : -1;
+		order = strncmp(a, b, digits_a);
+		if (order)
+			return order;
+		a += digits_a;
+		b += digits_b;
+	}
+	return strcmp(whole_a, whole_b);
+}
+
+/* What is compared: FILE.old is older than FILE, newer than what is older than FILE. */
+static char *sort_key(const char *name)
+{
+	size_t length = strlen(name);
+
+	if (length > 4 && !strcmp(name + length - 4, ".old"))
+		return files_path("%.*s 1", (int)length - 4, name);
+	return files_path("%s 2", name);
+}
+
+static bool is_file(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISREG(status.st_mode);
+}
+
 static int newest_kernel(const char *root, char **kernel)
 {
-	char *pattern = files_path("%s" KERNEL_PREFIX "*", root);
-	const char *best = NULL;
-	glob_t found;
+	char *pattern = files_path("%s" KERNEL_PREFIX "*", root), *best = NULL;
+	glob_t found = {0};
 
-	if (glob(pattern, 0, NULL, &found) == 0) {
-		best = found.gl_pathv[0];
-		for (size_t i = 1; i < found.gl_pathc; i++)
-			if (strverscmp(found.gl_pathv[i], best) > 0)
-				best = found.gl_pathv[i];
-		*kernel = error_memory(strdup(best + strlen(root)));
-		globfree(&found);
+	*kernel = NULL;
+	if (glob(pattern, 0, NULL, &found))
+		found.gl_pathc = 0;
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		const char *name = found.gl_pathv[i] + strlen(root);
+		char *key = sort_key(name);
+
+		if (is_garbage(name) || !is_file(found.gl_pathv[i]) ||
+			(best && by_version(key, best) < 0)) {
+			free(key);
+			continue;
+		}
+		free(best);
+		free(*kernel);
+		best = key;
+		*kernel = error_memory(strdup(name));
 	}
+	globfree(&found);
+	free(best);
 	free(pattern);
-	return best ? 0
-		    : error_set(ERROR_NOT_FOUND, "there is no kernel " KERNEL_PREFIX
-						 "* here. Name one below /boot with --kernel");
+	return *kernel ? 0
+		       : error_set(ERROR_NOT_FOUND, "there is no kernel " KERNEL_PREFIX
+						    "* here. Name one below /boot with --kernel");
 }
 
 /* Where Debian, Fedora and SUSE put it: as in the script. */
@@ -163,7 +248,7 @@ static int find_line(struct boot_entry *entry, const char *root, const char *giv
 		code = running_line(root, &line);
 	if (code || !line)
 		return code;
-	wrong = strpbrk(line, "'\"\\$;{}|&<>");
+	wrong = strpbrk(line, "'\"\\$;{}|&<>#*?[");
 	if (wrong)
 		code = error_set(ERROR_REFUSED,
 			"the kernel's command line has a %c, which GRUB would take for its own. "

@@ -9,6 +9,15 @@
 #include "toolstack/guest.h"
 #include "toolstack/output.h"
 
+static bool keep_far;
+
+static const struct option_spec options[] = {
+	{"keep-far", NULL,
+		"tell no server: the tenant's far memory stays, as for a guest that moved",
+		OPTION_FLAG, &keep_far},
+	{NULL, NULL, NULL, OPTION_FLAG, NULL},
+};
+
 static int remove_files(const struct annex *annex, const struct guest *guest)
 {
 	char *directory = files_path("%s/guests/%s", annex->state, guest->uuid);
@@ -61,20 +70,27 @@ static json_t *free_servers(struct annex *annex, const struct guest *guest)
 	return rows;
 }
 
-static int undefine(virDomainPtr domain, const struct guest *guest)
+static int undefine(struct annex *annex, virDomainPtr domain, const struct guest *guest)
 {
-	if (virDomainIsActive(domain) > 0)
+	int active = virDomainIsActive(domain), code;
+
+	if (active < 0)
+		return connect_failed("libvirt does not say whether the guest runs", NULL);
+	if (active)
 		return error_set(ERROR_FAILED,
 			"guest '%s' is %s. Stop it first: annex guest stop %s", guest->name,
-			guest->state, guest->name);
+			connect_state(domain), guest->name);
+	code = guest_tenant_stopped(annex, domain_tenant(guest->uuid));
+	if (code)
+		return code;
 	if (virDomainUndefineFlags(domain, VIR_DOMAIN_UNDEFINE_MANAGED_SAVE |
 						   VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA |
 						   VIR_DOMAIN_UNDEFINE_NVRAM) < 0)
 		return connect_failed("libvirt does not undefine the domain", NULL);
 	/* Started between the two: it is a transient domain now, and needs its memory. */
-	if (virDomainIsActive(domain) > 0)
+	if (guest_tenant_stopped(annex, domain_tenant(guest->uuid)))
 		return error_set(ERROR_FAILED,
-			"guest '%s' was started meanwhile; it is undefined and runs on",
+			"guest '%s' was started meanwhile; it is undefined and may run on",
 			guest->name);
 	return 0;
 }
@@ -90,14 +106,15 @@ static int run(struct annex *annex, int count, char **arguments)
 		return (int)error_code();
 	code = guest_read(domain, &guest);
 	if (!code)
-		code = undefine(domain, &guest);
+		code = undefine(annex, domain, &guest);
 	if (!code) {
-		servers = free_servers(annex, &guest);
+		servers = keep_far ? json_array() : free_servers(annex, &guest);
 		code = remove_files(annex, &guest);
 	}
 	if (!code && !output_answer(annex, json_pack("{s:s,s:s,s:O}", "name", guest.name, "state",
 						   "undefined", "servers", servers)))
-		printf("Guest '%s' undefined; its disks and kernel files are left.\n", guest.name);
+		printf("Guest '%s' undefined; its disks%s kernel files%s are left.\n", guest.name,
+			keep_far ? "," : " and", keep_far ? " and far memory" : "");
 	json_decref(servers);
 	guest_free(&guest);
 	virDomainFree(domain);
@@ -111,7 +128,11 @@ const struct command cmd_guest_undefine = {
 	.details =
 		"Its memory servers are told to free what they promised to it and what it held\n"
 		"(annex server forget). One that cannot be told is named in a warning, with what\n"
-		"to run; the guest is undefined all the same.\n",
+		"to run; the guest is undefined all the same.\n\n"
+		"This ends the tenant everywhere. A guest with this UUID that runs on another\n"
+		"machine is the same tenant: it loses its far memory, and stops. When the guest\n"
+		"has moved there, and only its old definition is to go, use --keep-far.\n",
+	.options = options,
 	.minimum = 1,
 	.maximum = 1,
 	.run = run,

@@ -8,12 +8,6 @@
 #include "toolstack/guest.h"
 #include "toolstack/output.h"
 
-struct search {
-	const char *text; /* what the user gave */
-	uint64_t tenant;
-	bool found; /* as a guest */
-};
-
 static bool parse_tenant(const char *text, uint64_t *tenant)
 {
 	if (strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
@@ -22,48 +16,35 @@ static bool parse_tenant(const char *text, uint64_t *tenant)
 	return true;
 }
 
-static int by_name(const struct guest *guest, void *context)
+/* A guest's name or UUID, or a tenant. Its XML is not needed: it may be what is broken. */
+static int find_tenant(struct annex *annex, const char *text, uint64_t *tenant)
 {
-	struct search *search = context;
+	virDomainPtr domain = connect_domain(annex, text);
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	int code = 0;
 
-	if (!strcmp(guest->name, search->text) || !strcmp(guest->uuid, search->text)) {
-		search->tenant = domain_tenant(guest->uuid);
-		search->found = true;
-	}
-	return 0;
-}
-
-static int not_running(const struct guest *guest, void *context)
-{
-	const struct search *search = context;
-
-	if (domain_tenant(guest->uuid) != search->tenant || !strcmp(guest->state, "shut off"))
-		return 0;
-	return error_set(ERROR_REFUSED,
-		"tenant %016llx is guest '%s', which is %s: its far memory would be lost under it. "
-		"Stop it first: annex guest stop %s",
-		(unsigned long long)search->tenant, guest->name, guest->state, guest->name);
-}
-
-static int find_tenant(struct annex *annex, struct search *search)
-{
-	int code = guest_each(annex, by_name, search);
-
-	if (code)
-		return code;
-	if (!search->found && !parse_tenant(search->text, &search->tenant))
-		return error_set(ERROR_NOT_FOUND,
+	if (!domain && error_code() != ERROR_NOT_FOUND)
+		return (int)error_code();
+	error_clear();
+	if (domain && virDomainGetUUIDString(domain, uuid) < 0)
+		code = connect_failed("cannot tell the domain's UUID", NULL);
+	else if (domain)
+		*tenant = domain_tenant(uuid);
+	else if (!parse_tenant(text, tenant))
+		code = error_set(ERROR_NOT_FOUND,
 			"'%s' is neither a guest here nor a tenant. A tenant is 16 hexadecimal "
 			"digits, as annex guest show and annex server show name it",
-			search->text);
-	return guest_each(annex, not_running, search);
+			text);
+	if (domain)
+		virDomainFree(domain);
+	return code ? code : guest_tenant_stopped(annex, *tenant);
 }
 
 static int run(struct annex *annex, int count, char **arguments)
 {
 	const struct registry_server *server;
-	struct search search = {.text = arguments[1]};
 	struct registry registry;
+	uint64_t id = 0;
 	char tenant[17];
 	bool known = false;
 	int code = registry_load(&registry, annex->state);
@@ -71,11 +52,11 @@ static int run(struct annex *annex, int count, char **arguments)
 	if (code)
 		return code;
 	server = registry_get(&registry, arguments[0]);
-	code = server ? find_tenant(annex, &search) : (int)error_code();
+	code = server ? find_tenant(annex, arguments[1], &id) : (int)error_code();
 	if (!code)
-		code = forget_tenant(annex, server, search.tenant, &known);
+		code = forget_tenant(annex, server, id, &known);
 	registry_free(&registry);
-	snprintf(tenant, sizeof(tenant), "%016llx", (unsigned long long)search.tenant);
+	snprintf(tenant, sizeof(tenant), "%016llx", (unsigned long long)id);
 	if (!code && !output_answer(annex, json_pack("{s:s,s:s,s:b}", "name", arguments[0],
 						   "tenant", tenant, "known", (int)known)))
 		printf(known ? "Server '%s' has forgotten tenant %s; what it held is free.\n"

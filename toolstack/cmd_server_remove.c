@@ -18,17 +18,35 @@ static const struct option_spec options[] = {
 	{NULL, NULL, NULL, OPTION_FLAG, NULL},
 };
 
-static int used_by(const struct guest *guest, void *context)
+/* By its definition, or by the one that it was started with. */
+static int used_by(virDomainPtr domain, void *context)
 {
-	const char *name = context;
+	const char *server = context, *name = virDomainGetName(domain);
+	bool running = virDomainIsActive(domain) != 0, names = false;
+	int code = 0;
 
-	for (unsigned i = 0; i < guest->wish.servers; i++)
-		if (!strcmp(guest->wish.server[i], name))
-			return error_set(ERROR_REFUSED,
-				"guest '%s' (%s) has far memory on server '%s'. Undefine the guest "
-				"first, or use --force: its far memory is lost then",
-				guest->name, guest->state, name);
-	return 0;
+	if (running)
+		code = guest_names_server(domain, 0, server, &names);
+	if (!code && !names)
+		code = guest_names_server(domain, VIR_DOMAIN_XML_INACTIVE, server, &names);
+	if (code == ERROR_LIBVIRT)
+		return code;
+	if (code) {
+		char *reason = error_memory(strdup(error_text()));
+
+		code = error_set(ERROR_REFUSED,
+			"guest '%s' (%s) may have far memory on server '%s': it cannot be read: "
+			"%s. Define it anew or undefine it first, or use --force: its far memory "
+			"is lost then",
+			name, connect_state(domain), server, reason);
+		free(reason);
+	} else if (names) {
+		code = error_set(ERROR_REFUSED,
+			"guest '%s' (%s) has far memory on server '%s'. Undefine the guest first, "
+			"or use --force: its far memory is lost then",
+			name, connect_state(domain), server);
+	}
+	return code;
 }
 
 static int remove_domain(struct annex *annex, const char *server)
@@ -61,7 +79,7 @@ static int remove_server(struct annex *annex, struct registry *registry, char *n
 	if (!server)
 		return (int)error_code();
 	if (!force)
-		code = guest_each(annex, used_by, name);
+		code = connect_each(annex, used_by, name);
 	if (!code && server->provisioned) {
 		code = connect_open(annex);
 		if (!code)

@@ -86,6 +86,33 @@ virDomainPtr connect_domain(struct annex *annex, const char *name)
 	return NULL;
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(virDomainGetName(*(const virDomainPtr *)a),
+		virDomainGetName(*(const virDomainPtr *)b));
+}
+
+int connect_each(
+	struct annex *annex, int (*visit)(virDomainPtr domain, void *context), void *context)
+{
+	virDomainPtr *domains;
+	int count, code = connect_open(annex);
+
+	if (code)
+		return code;
+	count = virConnectListAllDomains(annex->connection, &domains, 0);
+	if (count < 0)
+		return connect_failed("cannot list the domains", NULL);
+	qsort(domains, (size_t)count, sizeof(virDomainPtr), by_name);
+	for (int i = 0; i < count; i++) {
+		if (!code)
+			code = visit(domains[i], context);
+		virDomainFree(domains[i]);
+	}
+	free(domains);
+	return code;
+}
+
 bool connect_is_guest(virDomainPtr domain)
 {
 	char *far = virDomainGetMetadata(

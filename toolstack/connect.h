@@ -18,6 +18,13 @@ virDomainPtr connect_domain(struct annex *annex, const char *name);
 /* As connect_domain(), for a domain with an <annex:far> element only. */
 virDomainPtr connect_guest(struct annex *annex, const char *name);
 
+/*
+ * Calls visit for every domain there is, guest or not, running or not, ordered by name. Stops when
+ * visit returns non-zero, and returns that.
+ */
+int connect_each(
+	struct annex *annex, int (*visit)(virDomainPtr domain, void *context), void *context);
+
 /* True when the domain's XML has an <annex:far> element. */
 bool connect_is_guest(virDomainPtr domain);
 

@@ -31,7 +31,7 @@ static int forget_appliance(
 	char command[64], *name = server_domain_name(server->name);
 	virDomainPtr domain = NULL;
 	json_t *result = NULL;
-	int code = connect_open(annex);
+	int active = 0, code = connect_open(annex);
 
 	*known = false;
 	if (!code) {
@@ -39,8 +39,13 @@ static int forget_appliance(
 		if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
 			code = connect_failed("cannot look up the server's domain", NULL);
 	}
+	if (domain)
+		active = virDomainIsActive(domain);
+	if (active < 0)
+		code = connect_failed(
+			"libvirt does not say whether the server's domain runs", NULL);
 	/* Its pool is RAM of the domain: one that does not run holds nothing. */
-	if (domain && virDomainIsActive(domain) > 0) {
+	if (active > 0) {
 		snprintf(command, sizeof(command), "forget " TENANT, (unsigned long long)tenant);
 		code = manage_ask_peer(domain, &appliance, command, &result);
 		*known = json_is_true(json_object_get(result, "known"));
@@ -52,61 +57,94 @@ static int forget_appliance(
 	return code;
 }
 
-/* Runs ssh without a question to the user; its output, both streams, in text. False: no ssh. */
+/* All that is said, of which the end is kept: greetings may come before the answer. */
+static void read_end(int fd, char *text, size_t size)
+{
+	size_t used = 0;
+	ssize_t got;
+
+	for (;;) {
+		if (used + 1 == size) {
+			used = size / 2;
+			memmove(text, text + size - 1 - used, used);
+		}
+		got = read(fd, text + used, size - 1 - used);
+		if (got == 0 || (got < 0 && errno != EINTR))
+			break;
+		used += got > 0 ? (size_t)got : 0;
+	}
+	text[used] = '\0';
+}
+
+/*
+ * Runs ssh without a question to the user, who sees what it has to say on stderr; the end of its
+ * output in text. False: no ssh.
+ */
 static bool run_ssh(
 	const char *destination, const char *tenant, char *text, size_t size, int *status)
 {
 	int pipes[2];
-	size_t used = 0;
-	ssize_t got;
-	pid_t pid;
+	pid_t pid, ended;
 
 	if (pipe(pipes))
 		return false;
 	pid = fork();
 	if (pid == 0) {
 		dup2(pipes[1], STDOUT_FILENO);
-		dup2(pipes[1], STDERR_FILENO);
 		close(pipes[0]);
 		close(pipes[1]);
 		execlp("ssh", "ssh", "-n", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10",
 			destination, "annex-memserver", "forget", tenant, (char *)NULL);
-		dprintf(STDERR_FILENO, "cannot run ssh: %s", strerror(errno));
+		dprintf(STDERR_FILENO, "cannot run ssh: %s\n", strerror(errno));
 		_exit(255);
 	}
 	close(pipes[1]);
-	while (pid > 0 && used + 1 < size) {
-		got = read(pipes[0], text + used, size - 1 - used);
-		if (got <= 0 && errno != EINTR)
-			break;
-		used += got > 0 ? (size_t)got : 0;
-	}
-	text[used] = '\0';
+	if (pid > 0)
+		read_end(pipes[0], text, size);
 	close(pipes[0]);
-	return pid > 0 && waitpid(pid, status, 0) == pid;
+	if (pid < 0)
+		return false;
+	do
+		ended = waitpid(pid, status, 0);
+	while (ended < 0 && errno == EINTR);
+	return ended == pid;
+}
+
+/* The last line that is not empty, ended by a NUL, in text. */
+static const char *last_line(char *text)
+{
+	size_t length = strlen(text);
+
+	while (length && strchr("\r\n", text[length - 1]))
+		text[--length] = '\0';
+	while (length && !strchr("\r\n", text[length - 1]))
+		length--;
+	return text + length;
 }
 
 static int forget_ssh(const struct registry_server *server, uint64_t tenant, bool *known)
 {
 	char text[512] = "", digits[17];
+	const char *answer;
 	int status = -1;
 
 	snprintf(digits, sizeof(digits), TENANT, (unsigned long long)tenant);
 	*known = false;
 	if (!run_ssh(server->ssh, digits, text, sizeof(text), &status))
 		return error_set(ERROR_FAILED, "cannot start ssh: %m");
-	for (char *end = text + strlen(text); end > text && strchr("\r\n", end[-1]);)
-		*--end = '\0';
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !strcmp(text, "ok")) {
+	answer = last_line(text);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && !strcmp(answer, "ok")) {
 		*known = true;
 		return 0;
 	}
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 1 && strstr(text, "error no such tenant"))
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 1 &&
+		!strcmp(answer, "error no such tenant"))
 		return 0;
 	return error_set(ERROR_FAILED,
 		"server '%s' was not told to forget tenant %s: %s. Run by hand: ssh %s "
 		"annex-memserver forget %s",
-		server->name, digits, *text ? text : "ssh said nothing", server->ssh, digits);
+		server->name, digits, *answer ? answer : "no answer came over ssh", server->ssh,
+		digits);
 }
 
 int forget_tenant(

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,38 +38,111 @@ void guest_free(struct guest *guest)
 	wish_free(&guest->wish);
 }
 
-static int by_name(const void *a, const void *b)
+struct visitor {
+	int (*visit)(const struct guest *guest, void *context);
+	void *context;
+};
+
+static int visit_readable(virDomainPtr domain, void *context)
 {
-	return strcmp(virDomainGetName(*(const virDomainPtr *)a),
-		virDomainGetName(*(const virDomainPtr *)b));
+	const struct visitor *visitor = context;
+	struct guest guest;
+	int code = 0;
+
+	if (!connect_is_guest(domain))
+		return 0;
+	if (guest_read(domain, &guest))
+		error_clear();
+	else
+		code = visitor->visit(&guest, visitor->context);
+	guest_free(&guest);
+	return code;
 }
 
 int guest_each(
 	struct annex *annex, int (*visit)(const struct guest *guest, void *context), void *context)
 {
-	virDomainPtr *domains;
-	int count, code = connect_open(annex);
+	struct visitor visitor = {visit, context};
 
-	if (code)
-		return code;
-	count = virConnectListAllDomains(annex->connection, &domains, 0);
-	if (count < 0)
-		return connect_failed("cannot list the domains", NULL);
-	qsort(domains, (size_t)count, sizeof(virDomainPtr), by_name);
-	for (int i = 0; i < count; i++) {
-		struct guest guest;
+	return connect_each(annex, visit_readable, &visitor);
+}
 
-		if (!code && connect_is_guest(domains[i])) {
-			if (guest_read(domains[i], &guest)) {
-				error_clear();
-			} else {
-				code = visit(&guest, context);
-				guest_free(&guest);
-			}
-		}
-		virDomainFree(domains[i]);
-	}
-	free(domains);
+/* Needs no XML: what cannot be read may run all the same. */
+static int stopped(virDomainPtr domain, void *context)
+{
+	const uint64_t *tenant = context;
+	char uuid[VIR_UUID_STRING_BUFLEN];
+	const char *name = virDomainGetName(domain);
+	int active;
+
+	if (virDomainGetUUIDString(domain, uuid) < 0)
+		return connect_failed("cannot tell a domain's UUID", NULL);
+	if (domain_tenant(uuid) != *tenant)
+		return 0;
+	active = virDomainIsActive(domain);
+	if (active == 0)
+		return 0;
+	if (active < 0)
+		return error_set(ERROR_REFUSED,
+			"tenant %016llx is guest '%s', and libvirt does not say whether it runs: "
+			"its far memory might be lost under it. See virsh domstate %s",
+			(unsigned long long)*tenant, name, name);
+	return error_set(ERROR_REFUSED,
+		"tenant %016llx is guest '%s', which is %s: its far memory would be lost under it. "
+		"Stop it first: annex guest stop %s",
+		(unsigned long long)*tenant, name, connect_state(domain), name);
+}
+
+int guest_tenant_stopped(struct annex *annex, uint64_t tenant)
+{
+	return connect_each(annex, stopped, &tenant);
+}
+
+/* Whether an element of ours, of any version, is in the domain's metadata. */
+static bool has_wish(const xmlNode *root)
+{
+	static const char family[] = "urn:annex:domain:";
+	const xmlNode *metadata = xml_child(root, "metadata");
+
+	for (const xmlNode *n = metadata ? metadata->children : NULL; n; n = n->next)
+		if (n->type == XML_ELEMENT_NODE && n->ns && n->ns->href &&
+			!strncmp((const char *)n->ns->href, family, sizeof(family) - 1))
+			return true;
+	return false;
+}
+
+static int wish_names(const xmlNode *root, const char *server, bool *names)
+{
+	const xmlNode *far = wish_find(root);
+	struct wish wish = {0};
+	int code = far ? wish_parse(far, &wish) : (int)error_code();
+
+	for (unsigned i = 0; !code && i < wish.servers; i++)
+		*names |= !strcmp(wish.server[i], server);
+	wish_free(&wish);
+	return code;
+}
+
+int guest_names_server(virDomainPtr domain, unsigned flags, const char *server, bool *names)
+{
+	char *text = virDomainGetXMLDesc(domain, flags);
+	xmlNode *root;
+	xmlDoc *doc;
+	int code = 0;
+
+	*names = false;
+	if (!text && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
+		return 0; /* ended meanwhile */
+	if (!text)
+		return connect_failed("cannot read the domain's XML", NULL);
+	doc = xml_parse(text, strlen(text), virDomainGetName(domain));
+	free(text);
+	if (!doc)
+		return (int)error_code();
+	root = xmlDocGetRootElement(doc);
+	if (has_wish(root))
+		code = wish_names(root, server, names);
+	xmlFreeDoc(doc);
 	return code;
 }
 

@@ -9,13 +9,17 @@ host_system() {
 	mkdir -p "$1/etc/grub.d" "$1/etc/annex" "$1/boot" "$1/proc"
 	cp "$kernel" "$1/boot/vmlinuz-6.1.0-9-amd64"
 	cp "$kernel" "$1/boot/vmlinuz-6.1.0-10-amd64"
+	for file in 6.1.0-10-amd64.old 7.dpkg-new 7.rpmsave 7.rpmnew 7~ 7.bak "7 x"; do
+		cp "$kernel" "$1/boot/vmlinuz-$file"
+	done
+	mkdir "$1/boot/vmlinuz-7"
 	echo initrd >"$1/boot/initrd.img-6.1.0-10-amd64"
 	cp "$top/docs/examples/annex.conf" "$1/etc/annex/boot.conf"
 	echo "BOOT_IMAGE=/vmlinuz-6.1.0-9-amd64 root=UUID=0-1 ro quiet" >"$1/proc/cmdline"
 }
 
 host_errors() {
-	local root=$work/host
+	local root=$work/host word
 	host_system "$root"
 	expect "install-boot: too many words" 2 "usage: annex host install-boot" host install-boot a b
 	expect "host alone" 2 "needs a second word" host
@@ -35,19 +39,23 @@ host_errors() {
 		--vmm /none --root "$root"
 	expect "install-boot: no VMM" 6 "not an ELF file" host install-boot --vmm "$kernel" \
 		--root "$root"
-	expect "install-boot: no such kernel" 3 "cannot read the kernel $root/boot/vmlinuz-7" \
-		host install-boot --kernel /boot/vmlinuz-7 --root "$root"
+	expect "install-boot: no such kernel" 3 "cannot read the kernel $root/boot/vmlinuz-8" \
+		host install-boot --kernel /boot/vmlinuz-8 --root "$root"
 	expect "install-boot: no kernel of Linux" 6 "no Linux bzImage" host install-boot \
 		--kernel /boot/initrd.img-6.1.0-10-amd64 --root "$root"
 	expect "install-boot: a kernel elsewhere" 6 "does not lie below /boot" host install-boot \
 		--kernel /vmlinuz --root "$root"
 	expect "install-boot: what GRUB would change" 6 "has a ;" host install-boot \
 		--cmdline 'root=/dev/sda1 a;b' --root "$root"
+	for word in 'a#b' '*' 'a?' 'a[0]'; do
+		expect "install-boot: GRUB would change $word" 6 "which GRUB would take for its own" \
+			host install-boot --root "$root" --cmdline "root=/dev/sda1 $word"
+	done
 	expect "install-boot: a forbidden word" 6 "the kernel's command line has mem=" \
 		host install-boot --cmdline 'root=/dev/sda1 mem=1G' --root "$root"
 	rm "$root/proc/cmdline"
 	expect "install-boot: no running kernel" 3 "with --cmdline" host install-boot --root "$root"
-	rm "$root"/boot/vmlinuz-*
+	rm "$root"/boot/vmlinuz-[0-689]*
 	expect "install-boot: no kernel at all" 3 "there is no kernel /boot/vmlinuz-*" \
 		host install-boot --cmdline root=/dev/sda1 --root "$root"
 	rmdir "$root/etc/grub.d"
@@ -90,6 +98,34 @@ host_install() {
 		host install-boot remove --root "$root"
 	find "$root" | sort >"$work/after"
 	same "install-boot remove leaves nothing" "$work/before" "$work/after"
+}
+
+# The newest kernel is the same one for the command and for the script that it writes.
+host_newest() {
+	local root=$work/newest names name script chosen wrong=
+	host_system "$root"
+	while read -ra names; do
+		rm -rf "$root"/boot/vmlinuz-*
+		for name in "${names[@]}"; do cp "$kernel" "$root/boot/vmlinuz-$name"; done
+		run host install-boot --root "$root" --dry-run --json
+		chosen=$(jq -r .kernel <<<"$out")
+		script=$(jq -r .script <<<"$out" | sed -n '/^if .*kernel/,/^fi$/p')
+		[ "$chosen" = "/boot/vmlinuz-${names[0]}" ] && [ "$chosen" = "$(unshare -m sh -c \
+			"mount --bind $root/boot /boot && kernel= && $script; echo \$kernel")" ] ||
+			wrong+="of ${names[*]}: $chosen; $out $err"
+	done <<-'END'
+		6.1.0-10-amd64 6.1.0-9-amd64 6.1.0-10-amd64.old
+		6.1.0-9-amd64.old 6.1.0-8-amd64 6.0.0-10-amd64
+		6.10 6.9 6.10~rc1 6.10.old 6.11~ 6.12.bak 6.12.dpkg-dist
+		6.1-rc1 6.1 6.1~rc2
+		6.1-a 6.1+a 6.1 6.1a
+		6.1_b 6.1.b 6.1b 6.1B
+		6.1 6.01 6.001 5.99999999999999999999
+		old 6 6.old
+		6.1.0-10-cloud-amd64 6.1.0-10-amd64 6.1.0-10-686
+	END
+	[ -z "$wrong" ] && pass "install-boot: script and command choose the same kernel" ||
+		fail "install-boot: script and command choose the same kernel" "$wrong"
 }
 
 # As it is without --root: update-grub is run, and what the script prints is GRUB's language.

@@ -303,7 +303,7 @@ define() {
 		guest start other
 	expect "forget a running tenant" 6 "is guest 'debian', which is paused" server forget \
 		memory1 debian
-	virsh destroy debian
+	unreadable
 	expect "forget where there is no way" 6 "Run there as root: annex-memserver forget" \
 		server forget memory1 debian
 	json "undefine where there is no way" '.state == "undefined" and
@@ -324,6 +324,25 @@ define() {
 	expect "an ordinary domain" 3 "is no Annex guest" guest show plain
 	json "is not listed" '[.guests[].name] == ["debian"]' guest list
 	virsh undefine plain >/dev/null
+}
+
+# A guest that runs while its definition has become unreadable: what it holds is not given away.
+unreadable() {
+	local tenant
+	run guest show debian --json
+	tenant=$(jq -r .tenant <<<"$out")
+	virsh metadata debian urn:annex:domain:1 --config --key annex --set '<far/>' >/dev/null
+	expect "the definition cannot be read" 6 "<annex:far>" guest show debian
+	expect "forget the tenant of a running guest" 6 "is guest 'debian', which is paused" \
+		server forget memory1 "$tenant"
+	expect "forget a running guest by name" 6 "is guest 'debian', which is paused" \
+		server forget memory1 debian
+	expect "remove a running guest's server" 6 "(paused) has far memory on server 'memory1'" \
+		server remove memory1
+	virsh destroy debian
+	expect "remove a server that may be in use" 6 "guest 'debian' (shut off) may have far memory" \
+		server remove memory1
+	expect "define it anew" 0 "defined" guest define "$work/guest.xml"
 }
 
 # The machine is started without letting it run, and then with a "VMM" that only halts.
@@ -376,7 +395,9 @@ refusal() { # refusal COMMAND [ARGUMENT...]: virsh refuses it
 }
 
 away() {
-	expect "undefine" 0 "undefined" guest undefine debian
+	json "undefine, far memory kept" '.state == "undefined" and .servers == []' guest undefine \
+		debian --keep-far
+	grep -q memory1 "$work/err" && fail "no server is told" "$err" || pass "no server is told"
 	[ -z "$(ls -A "$ANNEX_STATE/guests" 2>/dev/null)" ] && pass "its files are gone" ||
 		fail "its files are gone" "$(find "$ANNEX_STATE/guests")"
 	expect "undefine twice" 3 "no guest 'debian'" guest undefine debian
@@ -438,6 +459,7 @@ silence
 away
 host_errors
 host_install
+host_newest
 host_here
 unit
 manual

@@ -13,7 +13,14 @@ ssh_up() {
 	printf 'Host server\n\tHostName 127.0.0.1\n\tPort 2222\n\tUser root\n\tStrictHostKeyChecking no\n' \
 		>"$home/.ssh/config"
 	# The session's path has the program under test.
-	printf '#!/bin/sh\nPATH=%s:$PATH exec /bin/sh "$@"\n' "$build" >"$work/shell"
+	# It greets first, as shells do.
+	cat >"$work/shell" <<-END
+		#!/bin/sh
+		head -c 2000 /dev/zero | tr '\\0' x
+		echo
+		echo welcome >&2
+		PATH=$build:\$PATH exec /bin/sh "\$@"
+	END
 	chmod 755 "$work/shell" "$work"
 	chown -R 0:0 "$home"
 	echo "$work/shell" >"$work/shells"
@@ -45,8 +52,10 @@ by_ssh() {
 		>"$work/gcc.log" 2>&1 || { fail "the control socket's program" "$(cat "$work/gcc.log")"; return; }
 	ssh_up || { fail "an ssh server of the test's own"; return; }
 	json "a server with ssh" '.name == "far"' server add far 10.77.0.7 --http 0 --ssh server
-	expect "over ssh: no server runs there" 1 "no server answers at $ssh_control" server forget far \
-		$tenant
+	expect "over ssh: no server runs there" 1 "Run by hand: ssh server annex-memserver forget" \
+		server forget far $tenant
+	grep -q "no server answers at $ssh_control" "$work/err" && pass "over ssh: who says why" ||
+		fail "over ssh: who says why" "$err"
 	ssh_server $tenant || fail "the control socket" "$(cat "$work/control.log")"
 	json "over ssh: the tenant is forgotten" ".known and .tenant == \"$tenant\"" server forget far \
 		$tenant

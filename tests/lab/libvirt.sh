@@ -47,7 +47,7 @@ down() {
 }
 
 write_configuration() {
-	mkdir -p "$dir"/{run/lock,lib,log,cache,etc}
+	mkdir -p "$dir"/{run/lock,lib,log/qemu,cache,etc}
 	rm -f "$dir/log/libvirtd.log"
 	[ -d /etc/libvirt ] && cp -a /etc/libvirt/. "$dir/etc/"
 	rm -rf "$dir"/etc/qemu/networks/autostart/* "$dir"/etc/qemu/autostart/*
