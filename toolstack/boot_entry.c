@@ -64,7 +64,7 @@ static const char script_body[] =
 	"echo \"	module2 $(in_grub /boot/annex/config) config\"\n"
 	"echo '}'\n";
 
-/* What a package manager or an editor leaves, and what would not be one word of GRUB's: as in the script. */
+/* As in the script: what packages and editors leave, and what would not be one word of GRUB's. */
 static bool is_garbage(const char *name)
 {
 	static const char *const ends[] = {".rpmsave", ".rpmnew", ".sig", ".bak", "~"};
@@ -78,7 +78,7 @@ static bool is_garbage(const char *name)
 	return false;
 }
 
-/* Of a character between numbers: '~' before the end, the end before letters, these before others. */
+/* Between numbers: '~' before the end, the end before letters, these before others. */
 static int rank(unsigned char c)
 {
 	if (c == '\0' || isdigit(c))

@@ -27,14 +27,15 @@ int guest_each(
 	struct annex *annex, int (*visit)(const struct guest *guest, void *context), void *context);
 
 /*
- * 0 when no domain of the tenant runs on this machine. ERROR_REFUSED, with the domain named, when one
- * does or libvirt does not say; a domain whose XML cannot be read counts as well.
+ * 0 when no domain of the tenant runs on this machine. ERROR_REFUSED, with the domain named, when
+ * one does or libvirt does not say; a domain whose XML cannot be read counts as well.
  */
 int guest_tenant_stopped(struct annex *annex, uint64_t tenant);
 
 /*
- * Whether the domain's XML (flags: 0 for the live one, or VIR_DOMAIN_XML_INACTIVE) names the server.
- * Returns 0, *names false for a domain that is no guest; or an error_code when that cannot be told.
+ * Whether the domain's XML (flags: 0 for the live one, or VIR_DOMAIN_XML_INACTIVE) names the
+ * server. Returns 0, *names false for a domain that is no guest; or an error_code when that cannot
+ * be told.
  */
 int guest_names_server(virDomainPtr domain, unsigned flags, const char *server, bool *names);
 
