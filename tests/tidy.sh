@@ -20,10 +20,12 @@ check() { # check FLAGS... -- FILES...
 }
 mapfile -t vmm < <(git ls-files 'vmm/*.c' | grep -v '^vmm/lib/crc_sse')
 faked=(tests/unit/mtrr_test.c tests/unit/vmx_test.c) # the machine's registers are theirs
-mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/' | grep -vxF "$(printf '%s\n' "${faked[@]}")")
+mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/' | grep -vxF "$(printf '%s\n' "${faked[@]}" \
+	tests/unit/apic_trap_test.c)")
 check "${common[@]}" "${freestanding[@]}" -- "${vmm[@]}"
 check "${common[@]}" -msse4.2 -mpclmul -- vmm/lib/crc_sse.c
 check -Itests/unit/fake_vmx "${common[@]}" -- "${faked[@]}"
+check -Itests/unit/fake_apic "${common[@]}" -- tests/unit/apic_trap_test.c
 # shellcheck disable=SC2086
 check "${common[@]}" -Itests $libraries -- "${host[@]}"
 [ $failed -eq 0 ] && echo "tidy: nothing to say"

@@ -83,6 +83,7 @@ int main(int argc, char **argv)
 			lab_fail("no thread %u", i);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(thread[i], NULL);
+	free(thread);
 	if (wrong_pages != 0)
 		lab_fail("%u wrong pages of %zu", wrong_pages, pages);
 	printf("%zu MiB sequential and random on %u CPU%s, every word right\n", mib, threads,

@@ -53,6 +53,8 @@ static void *work(void *argument)
 	struct worker *w = argument;
 	uint64_t random = 1000003ull * (w->number + 1);
 
+	if (pages == 0)
+		return NULL;
 	lab_pin(w->number);
 	for (size_t i = 0; i < pages; i++)
 		write_page(w, i);
@@ -102,6 +104,8 @@ int main(int argc, char **argv)
 		(unsigned)lab_argument(argc, argv, 3, (unsigned long)sysconf(_SC_NPROCESSORS_ONLN));
 	w = calloc(threads, sizeof(*w));
 	pages = bytes / 8 * 3 / LAB_PAGE / threads;
+	if (pages == 0)
+		lab_fail("less than a page for each thread");
 	area = lab_map(pages * threads * LAB_PAGE);
 	words = bytes / 8 * 5 / (threads + 1) / sizeof(*shared);
 	shared = (uint64_t *)lab_map(words * sizeof(*shared));
@@ -121,6 +125,7 @@ int main(int argc, char **argv)
 		reads += w[i].reads;
 		atomics += w[i].atomics;
 	}
+	free(w);
 	if (wrong != 0)
 		lab_fail("%u wrong pages and words", wrong);
 	printf("%zu MiB on %u CPUs: %llu pages written, %llu read, %llu atomic additions, every "
