@@ -18,19 +18,6 @@ text=3 # MiB, for word_count
 guest_cpus=${ANNEX_BOCHS_CPUS:-1}
 port=7472 # the management port, on the namespace's own loopback
 
-passed=0 failed=0
-check() { # check TEXT COMMAND...: one assertion
-	local text=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		say "ok      $text"
-	else
-		failed=$((failed + 1))
-		say "not ok  $text"
-	fi
-}
-
 # pack PROGRAM TARGET: with the libraries it needs.
 pack() {
 	mkdir -p "$(dirname "$root$2")"

@@ -7,31 +7,6 @@
 set -u
 . "$(dirname "$(realpath "$0")")/lab.sh"
 
-passed=0 failed=0
-check() { # check TEXT COMMAND...: one assertion
-	local text=$1
-	shift
-	if "$@"; then
-		passed=$((passed + 1))
-		say "ok      $text"
-	else
-		failed=$((failed + 1))
-		say "NOT OK  $text"
-	fi
-}
-says() { grep -aqE "$2" "$(console "$1")"; }
-not_says() { ! says "$@"; }
-
-# expect NAME COUNT PREFIX: each workload of the guest is one assertion.
-expect() {
-	local name state seconds detail count=0
-	while IFS=$'\t' read -r name state seconds detail; do
-		count=$((count + 1))
-		check "$3: $name: $detail ($seconds s)" [ "$state" = ok ]
-	done < <(lab_results "$1")
-	check "$3: $2 workloads ran" [ "$count" -eq "$2" ]
-}
-
 # define FIRMWARE RUN SET: the guest as annex defines it, then rewritten to start from its image.
 define() {
 	local firmware=$1 state
@@ -86,7 +61,7 @@ run_all() { # run_all FIRMWARE TEXT
 	virsh start guest || { check "$2: virsh start" false; return; }
 	lab_wait guest 600 LAB-END
 	check "$2: the loader gave the modules" says guest 'info module: initrd'
-	expect guest 7 "$2"
+	expect_workloads guest 7 "$2"
 	check "$2: the guest's kernel complains of nothing" \
 		not_says guest 'Dazed and confused|BUG:|Oops|WARNING:|soft lockup|detected stalls'
 	check "$2: the guest powers off" lab_off guest 60

@@ -228,3 +228,34 @@ lab_off() { # lab_off NAME SECONDS: until the domain is shut off
 		sleep 0.5
 	done
 }
+
+# What a script of assertions counts; its last line names both.
+passed=0 failed=0
+ok() {
+	passed=$((passed + 1))
+	say "ok      $*"
+}
+not_ok() {
+	failed=$((failed + 1))
+	say "NOT OK  $*"
+}
+# check TEXT COMMAND...: one assertion.
+check() {
+	local text=$1
+	shift
+	if "$@"; then ok "$text"; else not_ok "$text"; fi
+}
+
+# expect_workloads NAME COUNT PREFIX: each workload of the guest is one assertion.
+expect_workloads() {
+	local name state seconds detail count=0
+	while IFS=$'\t' read -r name state seconds detail; do
+		count=$((count + 1))
+		check "$3: $name: $detail ($seconds s)" [ "$state" = ok ]
+	done < <(lab_results "$1")
+	check "$3: $2 workloads ran" [ "$count" -eq "$2" ]
+}
+
+# A console says it, whatever the case of the letters: NAME PATTERN.
+says() { grep -aqiE "$2" "$(console "$1")"; }
+not_says() { ! says "$@"; }

@@ -6,32 +6,6 @@
 set -u
 . "$(dirname "$0")/lab.sh"
 
-passed=0 failed=0
-ok() {
-	passed=$((passed + 1))
-	say "ok      $*"
-}
-not_ok() {
-	failed=$((failed + 1))
-	say "NOT OK  $*"
-}
-# check TEXT COMMAND...: one assertion.
-check() {
-	local text=$1
-	shift
-	if "$@"; then ok "$text"; else not_ok "$text"; fi
-}
-
-# expect_workloads NAME COUNT PREFIX: each workload of the guest is one assertion.
-expect_workloads() {
-	local name state seconds detail count=0
-	while IFS=$'\t' read -r name state seconds detail; do
-		count=$((count + 1))
-		check "$3: $name: $detail ($seconds s)" [ "$state" = ok ]
-	done < <(lab_results "$1")
-	check "$3: $2 workloads ran" [ "$count" -eq "$2" ]
-}
-
 # define NAME RUN SET: a guest with far memory. The parts take one name after another: a domain is a
 # tenant, and its next boot frees on the servers what its last one held.
 define() {
@@ -42,8 +16,6 @@ define() {
 		return 1
 	}
 }
-
-says() { grep -aqiE "$2" "$(console "$1")"; } # says NAME PATTERN
 
 part_baseline() {
 	lab_disk plain
@@ -396,7 +368,6 @@ part_refusals() {
 told_by_stat() {
 	! annex stat "$1" >"$logs/$1.stat" 2>&1 && grep -q "$2" "$logs/$1.stat"
 }
-not_says() { ! says "$@"; }
 
 parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 grub refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
