@@ -286,7 +286,7 @@ int boot_entry_find(
 		code = check_kernel(root, entry->kernel);
 	if (!code)
 		code = find_line(entry, root, line);
-	if (!code)
+	if (!code && entry->kernel)
 		entry->initrd = initrd_of(root, entry->kernel);
 	if (code)
 		boot_entry_free(entry);
