@@ -34,6 +34,7 @@
 #define CONFIG_KEY_WAKEUP  "wakeup" /* of the guest's other CPUs: sipi (default) or mailbox (ACPI) */
 #define CONFIG_KEY_BOOT    "boot" /* kernel (default), or disk: the BIOS's first one boots itself */
 #define CONFIG_KEY_PCACHE  "pcache" /* SIZE cap of the page cache; default: all other local memory */
+#define CONFIG_KEY_PIN     "pin" /* SIZE of far memory that the guest's agent may pin; default 0 */
 #define CONFIG_KEY_PREFETCH                                                                        \
 	"prefetch" /* pages filled ahead of a stream of faults at a time, 0..32; default 32 */
 

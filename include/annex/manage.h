@@ -24,13 +24,21 @@
  *               "virt":{NAME:N,...},"service":{NAME:N,...}}
  *   histogram  {"remote":{STAGE:H,...},"zero":{STAGE:H},"victim":{STAGE:H}}; stages queue, wire,
  *               map, total; H = {"count":N,"p50":N,"p99":N,"p999":N,"max":N}, times in ns
+ *   agent      {"state":"none|alive|silent|ended","session":N,"age_ns":N,"pinned":N,"budget":N,
+ *              "queued":N,"message":N,"replied":N,"report":HEX}: the guest's agent (doorbell.h); silent
+ *              after 3 s without a request, ended with its session; age_ns since the last one;
+ *              pages; number of the last message and of the last replied to; annex/report.h in
+ *              hexadecimal digits, "" without one
+ *   tell TEXT  {"message":N}: TEXT, to the line's end, waits for the agent; a message before it that
+ *              was not replied to is forgotten; error without a session
+ *   reply      {"message":N,"text":S}: the agent's last reply
  *   log [N]    {"next":N,"lines":[S,...]} from line number N (default: oldest kept); as many as fit
  */
 #ifndef ANNEX_MANAGE_H
 #define ANNEX_MANAGE_H
 
 #define MANAGE_VERSION     1
-#define MANAGE_REQUEST_MAX 128
+#define MANAGE_REQUEST_MAX 256
 #define MANAGE_ANSWER_MAX  4096
 #define MANAGE_ID_MAX      16
 
