@@ -35,7 +35,7 @@
 #define DOORBELL_RATE        4096u /* requests per second, and in one burst */
 
 #define DOORBELL_REPORT_MAX  1024u /* bytes, annex/report.h */
-#define DOORBELL_REPLY_MAX   2048u /* bytes of text: UTF-8, lines ended by \n */
+#define DOORBELL_REPLY_MAX   1920u /* bytes of text: UTF-8, lines ended by \n */
 #define DOORBELL_MESSAGE_MAX 192u /* bytes of text, one line without its end */
 
 /* Words are named w0..w9. */
