@@ -296,6 +296,11 @@ base() {
 	[ -f "$base" ] || make_base "$base" "$1"
 }
 
+# older_go KIND KEY: older images go, but for one: a machine may still run from it.
+older_go() {
+	ls -dt "$cache/$1"-* | awk -v keep="$cache/$1-$2" '$0 != keep && n++ > 0' | xargs -r rm -rf
+}
+
 exec 8>"$cache/lock"
 flock 8
 case ${1:-} in
@@ -304,8 +309,7 @@ guest)
 	key=$({ echo "$base $text_mib"; cat "$0" "$here"/make_text.py "$here"/workloads/*.[ch] \
 		"$here"/workloads/*.py "$here"/guest/*; } | hash_of)
 	once "$cache/guest-$key" make_guest "$base"
-	# Older images go, but for one: a machine may still run from it.
-	ls -dt "$cache"/guest-* | grep -v "guest-$key" | tail -n +2 | xargs -r rm -rf
+	older_go guest "$key"
 	;;
 server)
 	kernel=$(kernel_package linux-image-amd64)
@@ -317,7 +321,7 @@ disk)
 	key=$({ echo "$base"; cat "$0" "$here"/workloads/*.[ch] "$here"/workloads/*.py \
 		"$here"/guest/*; } | hash_of)
 	once "$cache/disk-$key" make_disk "$base"
-	ls -dt "$cache"/disk-* | grep -v "disk-$key" | tail -n +2 | xargs -r rm -rf
+	older_go disk "$key"
 	;;
 kernel)
 	[ $# -eq 3 ] || fail "kernel RELEASE FLAVOUR"
