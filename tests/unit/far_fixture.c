@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <cmocka.h>
 #include "far/pcache.h"
 #include "tests/unit/far_fixture.h"
 
@@ -290,4 +292,28 @@ bool session_release(struct session *s, uint32_t index)
 	s->releases++;
 	s->last_release = index;
 	return true;
+}
+
+void fixture_make_remote(uint64_t value)
+{
+	fixture_touch(0, 0, true);
+	fixture_poke(0, value);
+	fixture_turns(1);
+	fixture_grant();
+	for (unsigned i = 1; i < 600 && fixture_state(0) != PAGE_REMOTE; i++) {
+		fixture_press(0, i, 1);
+		fixture_answer_writes(SESSION_OK);
+	}
+	assert_int_equal(fixture_state(0), PAGE_REMOTE);
+}
+
+void fixture_make_writing(uint64_t value)
+{
+	fixture_touch(0, 0, true);
+	fixture_poke(0, value);
+	fixture_turns(1);
+	fixture_grant();
+	for (unsigned i = 1; i < 600 && !fixture_op(true); i++)
+		fixture_press(0, i, 1);
+	assert_int_equal(fixture_state(0), PAGE_VICTIM_DIRTY);
 }

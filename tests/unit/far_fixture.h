@@ -85,6 +85,11 @@ enum page_state fixture_state(uint32_t page);
 /* Touches pages first.., granting leases and answering READs. */
 void fixture_press(unsigned cpu, uint32_t first, uint32_t count);
 
+/* Leaves page 0 REMOTE with this content, and enough cold pages behind it. */
+void fixture_make_remote(uint64_t value);
+/* Puts the dirty page 0 into VICTIM dirty with its WRITE under way. */
+void fixture_make_writing(uint64_t value);
+
 void fixture_lose(void);
 void fixture_ready(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine, one rule at a time. */
+/* The engine, one rule at a time: pages, faults, reclaim. Servers: far_server_test.c. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,23 +104,9 @@ static void present_page_is_no_work(void **state)
 	assert_int_equal(far_counters(fixture.far)->fault_present, 1);
 }
 
-/* Leaves page 0 REMOTE with this content, and enough cold pages behind it. */
-static void make_remote(uint64_t value)
-{
-	fixture_touch(0, 0, true);
-	fixture_poke(0, value);
-	fixture_turns(1);
-	fixture_grant();
-	for (unsigned i = 1; i < 600 && fixture_state(0) != PAGE_REMOTE; i++) {
-		fixture_press(0, i, 1);
-		fixture_answer_writes(SESSION_OK);
-	}
-	assert_int_equal(fixture_state(0), PAGE_REMOTE);
-}
-
 static void dirty_page_goes_out_and_comes_back(void **state)
 {
-	make_remote(0x1234);
+	fixture_make_remote(0x1234);
 	assert_int_equal(*(uint64_t *)(void *)(fixture_remote(0) + 8), 0x1234);
 	assert_false(fixture_fault(0, 0, false));
 	assert_int_equal(fixture_state(0), PAGE_FILLING);
@@ -157,7 +143,7 @@ static void page_written_back_to_zero_sends_nothing(void **state)
 
 static void failed_and_corrupt_fills_are_not_mapped(void **state)
 {
-	make_remote(0x77);
+	fixture_make_remote(0x77);
 	fixture_fault(0, 0, false);
 	fixture_answer_reads(SESSION_BROKEN);
 	assert_false(fixture_done(0));
@@ -176,7 +162,7 @@ static void failed_and_corrupt_fills_are_not_mapped(void **state)
 
 static void corrupt_for_good_stops_the_guest(void **state)
 {
-	make_remote(0x77);
+	fixture_make_remote(0x77);
 	fixture_fault(0, 0, false);
 	fixture_remote(0)[9] ^= 1;
 	assert_true(host_expect_panic(({
@@ -194,7 +180,7 @@ static void two_waiters_share_one_read(void **state)
 {
 	uint32_t reads;
 
-	make_remote(0x99);
+	fixture_make_remote(0x99);
 	reads = fixture.session.reads;
 	assert_false(fixture_fault(0, 0, false));
 	assert_false(fixture_fault(1, 0, true));
@@ -203,21 +189,9 @@ static void two_waiters_share_one_read(void **state)
 	assert_true(fixture_done(0) && fixture_done(1));
 }
 
-/* Puts the dirty page 0 into VICTIM dirty with its WRITE under way. */
-static void make_writing(uint64_t value)
-{
-	fixture_touch(0, 0, true);
-	fixture_poke(0, value);
-	fixture_turns(1);
-	fixture_grant();
-	for (unsigned i = 1; i < 600 && !fixture_op(true); i++)
-		fixture_press(0, i, 1);
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_DIRTY);
-}
-
 static void old_acknowledgement_only_frees_its_record(void **state)
 {
-	make_writing(0x1);
+	fixture_make_writing(0x1);
 	fixture_touch(1, 0, true);
 	assert_int_equal(far_counters(fixture.far)->victim_hits, 1);
 	assert_true(fixture.window.leaf[0] & fixture.window.format->dirty);
@@ -226,39 +200,6 @@ static void old_acknowledgement_only_frees_its_record(void **state)
 	assert_int_equal(far_counters(fixture.far)->writeback_stale, 1);
 	assert_int_equal(fixture_state(0), PAGE_RESIDENT);
 	assert_true(fixture.far->frame[pcache_mapped(fixture.far, fixture.window.leaf[0])].dirty);
-}
-
-static void lost_write_is_sent_again(void **state)
-{
-	uint32_t writes;
-
-	make_writing(0x42);
-	writes = fixture.session.writes;
-	fixture_lose();
-	fixture_turns(3);
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_DIRTY);
-	assert_int_equal(fixture.session.writes, writes);
-	fixture.session.ready = true;
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 78);
-	fixture_ready();
-	fixture_turns(1);
-	assert_true(fixture.session.writes > writes);
-	assert_true(far_counters(fixture.far)->writeback_retries > 0);
-	fixture_answer_writes(SESSION_OK);
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_CLEAN);
-}
-
-static void lost_write_of_a_changed_page_is_not_sent_again(void **state)
-{
-	make_writing(0x42);
-	fixture_lose();
-	fixture_touch(1, 0, true);
-	fixture_poke(0, 0x43);
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 78);
-	fixture_ready();
-	fixture_turns(2);
-	assert_int_equal(fixture.far->server[0].lost, 0);
-	assert_int_equal(fixture_state(0), PAGE_RESIDENT);
 }
 
 static void batch_waits_for_the_vcpu_in_the_guest(void **state)
@@ -395,280 +336,6 @@ static void cleaning_survives_a_write_during_it(void **state)
 		fixture.far->frame[pcache_mapped(fixture.far, fixture.window.leaf[page])].dirty);
 }
 
-static void refused_lease_stalls_first_touches(void **state)
-{
-	struct far_stall stall;
-
-	fixture_touch(0, 0, true);
-	fixture_turns(1);
-	far_session_events.lease_refused(fixture.far, 0, 0, RPC_ERROR_POOL);
-	assert_false(fixture_fault(0, 1, false));
-	far_stall(fixture.far, &stall);
-	assert_true(stall.stalled && !stall.hold);
-	assert_string_equal(stall.reason, "pool full");
-	fixture_turns(300);
-	assert_int_equal(fixture.session.leases, 2);
-	fixture_grant();
-	fixture_turns(1);
-	fixture_resume(0);
-	far_stall(fixture.far, &stall);
-	assert_false(stall.stalled);
-}
-
-static void few_pages_without_a_lease(void **state)
-{
-	struct far_stall stall;
-	uint32_t page = 0;
-
-	while (page < 200 && fixture_fault(0, page, true)) {
-		fixture_resume(0);
-		page++;
-	}
-	assert_int_equal(page, fixture.far->low);
-	fixture_turns(1);
-	far_stall(fixture.far, &stall);
-	assert_false(stall.stalled);
-	fixture_turns(260);
-	far_stall(fixture.far, &stall);
-	assert_string_equal(stall.reason, "server slow");
-	fixture_grant();
-	fixture_turns(1);
-	fixture_resume(0);
-	assert_int_equal(fixture.far->unleased, 0);
-}
-
-static void absent_server_stalls_and_is_waited_for(void **state)
-{
-	struct far_stall stall;
-
-	make_remote(0x55);
-	fixture_lose();
-	assert_false(fixture_fault(0, 0, false));
-	far_stall(fixture.far, &stall);
-	assert_true(stall.stalled && !stall.hold);
-	assert_string_equal(stall.reason, "server away");
-	fixture_turns(5001);
-	far_stall(fixture.far, &stall);
-	assert_true(stall.hold);
-	assert_true(far_deadline(fixture.far) > fixture.far->now);
-	fixture.session.ready = true;
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 79);
-	fixture_ready();
-	fixture_turns(1);
-	fixture_answer_reads(SESSION_OK);
-	fixture_resume(0);
-	assert_int_equal(fixture_peek(0), 0x55);
-}
-
-static void silent_read_is_given_up(void **state)
-{
-	struct far_stall stall;
-
-	make_remote(0x56);
-	fixture_fault(0, 0, false);
-	fixture_turns(240);
-	far_stall(fixture.far, &stall);
-	assert_false(stall.stalled);
-	assert_true(far_deadline(fixture.far) <= fixture.now + 20000000);
-	fixture_turns(20);
-	far_stall(fixture.far, &stall);
-	assert_true(stall.stalled);
-	assert_string_equal(stall.reason, "server slow");
-	/* A slow answer is still the answer: asked anew it would be as slow again. */
-	assert_int_equal(fixture.session.abandoned, 0);
-	fixture_turns(1750);
-	assert_int_equal(fixture.session.abandoned, 1);
-	fixture_turns(1);
-	fixture_answer_reads(SESSION_OK);
-	fixture_resume(0);
-	assert_int_equal(fixture_peek(0), 0x56);
-}
-
-static void slow_answer_is_taken(void **state)
-{
-	struct far_stall stall;
-	uint32_t reads;
-
-	make_remote(0x61);
-	reads = fixture.session.reads;
-	fixture_fault(0, 0, false);
-	fixture_turns(1900);
-	assert_int_equal(fixture.session.reads, reads + 1);
-	fixture_answer_reads(SESSION_OK);
-	fixture_resume(0);
-	assert_int_equal(fixture_peek(0), 0x61);
-	far_stall(fixture.far, &stall);
-	assert_false(stall.stalled);
-}
-
-/* The server goes away while the READ is under way, not before the fault. */
-static void server_lost_under_a_read_stalls(void **state)
-{
-	struct far_stall stall;
-
-	make_remote(0x62);
-	fixture_fault(0, 0, false);
-	fixture_lose();
-	fixture_turns(1);
-	far_stall(fixture.far, &stall);
-	assert_true(stall.stalled && !stall.hold);
-	assert_string_equal(stall.reason, "server away");
-	fixture_turns(5001);
-	far_stall(fixture.far, &stall);
-	assert_true(stall.hold);
-}
-
-/* Pages 0.. dirty, the others clean, until no frame is left; no WRITE is answered. */
-static void use_all_frames(uint32_t dirty)
-{
-	uint32_t page = 0;
-
-	fixture_touch(0, 0, true);
-	fixture_poke(0, 1);
-	fixture_turns(1);
-	fixture_grant();
-	while (page++ < 400 && fixture_fault(0, page, page < dirty)) {
-		fixture_resume(0);
-		if (page < dirty)
-			fixture_poke(page, page + 1);
-		fixture_turns(1);
-	}
-	assert_in_range(page, 1, 399);
-	assert_int_equal(fixture.far->waiter[0].wait, WAIT_FRAME);
-}
-
-static void fault_without_a_frame_stalls(void **state)
-{
-	struct far_stall stall;
-
-	use_all_frames(400);
-	fixture_turns(100);
-	far_stall(fixture.far, &stall);
-	assert_false(stall.stalled);
-	fixture_turns(200);
-	far_stall(fixture.far, &stall);
-	assert_string_equal(stall.reason, "server slow");
-	fixture_lose();
-	fixture_turns(1);
-	far_stall(fixture.far, &stall);
-	assert_string_equal(stall.reason, "server away");
-	fixture_turns(5001);
-	far_stall(fixture.far, &stall);
-	assert_true(stall.hold);
-}
-
-static void hung_writes_do_not_stop_reclaim(void **state)
-{
-	use_all_frames(40);
-	assert_true(pcache_coming(fixture.far) >= fixture.far->low);
-	fixture_turns(30);
-	assert_true(fixture_done(0));
-}
-
-static void a_pause_is_nobodys_silence(void **state)
-{
-	make_remote(0x57);
-	fixture_fault(0, 0, false);
-	fixture.now += 3000000000ull;
-	fixture_turns(1);
-	assert_int_equal(fixture.session.abandoned, 0);
-	fixture_answer_reads(SESSION_OK);
-	fixture_resume(0);
-}
-
-static void lost_extent_with_remote_pages_stops_the_guest(void **state)
-{
-	make_remote(0x58);
-	fixture_lose();
-	assert_true(host_expect_panic(
-		far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_LOST, 0, 0)));
-	assert_int_equal(host_panic_kind(), HOST_PANIC_GUEST);
-	assert_non_null(strstr(host_panic_text(), "m0"));
-	assert_non_null(strstr(host_panic_text(), "extent 0"));
-}
-
-static void unnamed_extent_is_lost(void **state)
-{
-	make_remote(0x59);
-	fixture_lose();
-	fixture.session.ready = true;
-	assert_true(host_expect_panic(fixture_ready()));
-	assert_int_equal(host_panic_kind(), HOST_PANIC_GUEST);
-}
-
-static void named_in_a_failed_attach_is_not_held(void **state)
-{
-	make_remote(0x59);
-	fixture_lose();
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 80);
-	far_session_events.lost(fixture.far, 0, fixture.now);
-	fixture.session.ready = true;
-	assert_true(host_expect_panic(fixture_ready()));
-	assert_int_equal(host_panic_kind(), HOST_PANIC_GUEST);
-}
-
-static void lost_extent_with_everything_here_is_written_anew(void **state)
-{
-	make_writing(0x60);
-	fixture_answer_writes(SESSION_OK);
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_CLEAN);
-	fixture_lose();
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_LOST, 0, 0);
-	fixture.session.ready = true;
-	fixture_ready();
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_DIRTY);
-	fixture_turns(1);
-	assert_int_equal(fixture.session.releases, 1);
-	far_session_events.released(fixture.far, 0, 0);
-	fixture_turns(2);
-	memset(fixture_remote(0), 0, PAGE_SIZE);
-	fixture_grant();
-	fixture_turns(2);
-	assert_true(fixture_answer_writes(SESSION_OK) > 0);
-	assert_int_equal(fixture_state(0), PAGE_VICTIM_CLEAN);
-	assert_int_equal(*(uint64_t *)(void *)(fixture_remote(0) + 8), 0x60);
-}
-
-static void unused_extent_is_given_back(void **state)
-{
-	fixture_touch(0, 0, false);
-	fixture_turns(1);
-	fixture_grant();
-	for (unsigned i = 0; i < 600 && fixture_state(0) != PAGE_ZERO; i++) {
-		fixture_press(0, 4096 + i, 1);
-		fixture_grant();
-	}
-	fixture_turns(200);
-	assert_int_equal(fixture.session.releases, 1);
-	assert_int_equal(fixture.session.last_release, 0);
-	/* Named by a LIST while the RELEASE is still to be answered: not held. */
-	far_session_events.extent(fixture.far, 0, 0, RPC_EXTENT_HELD, 0x7000000000ull, 81);
-	assert_int_equal(fixture.far->extent[0].state, EXTENT_RELEASING);
-	far_session_events.released(fixture.far, 0, 0);
-	assert_int_equal(fixture.far->extent[0].state, EXTENT_NONE);
-}
-
-static void strange_extents_are_ignored(void **state)
-{
-	uint32_t total, leased, lost;
-
-	far_session_events.extent(fixture.far, 0, 2, RPC_EXTENT_HELD, 0, 0);
-	far_session_events.extent(fixture.far, 0, 0xffffffff, RPC_EXTENT_LOST, 0, 0);
-	far_session_events.released(fixture.far, 0, 1);
-	far_session_events.lease_refused(fixture.far, 0, 1, RPC_ERROR_POOL);
-	far_extents(fixture.far, &total, &leased, &lost);
-	assert_int_equal(total, 2);
-	assert_int_equal(leased, 0);
-	assert_int_equal(lost, 0);
-}
-
-static void ended_session_stops_the_guest(void **state)
-{
-	assert_true(host_expect_panic(
-		far_session_events.ended(fixture.far, 0, RPC_ERROR_ENDED, "newer session")));
-	assert_non_null(strstr(host_panic_text(), "newer session"));
-}
-
 static void no_dirty_bits_means_write_faults(void **state)
 {
 	fixture_touch(0, 0, false);
@@ -731,8 +398,6 @@ int main(void)
 		test(corrupt_for_good_stops_the_guest),
 		test(two_waiters_share_one_read),
 		test(old_acknowledgement_only_frees_its_record),
-		test(lost_write_is_sent_again),
-		test(lost_write_of_a_changed_page_is_not_sent_again),
 		test(batch_waits_for_the_vcpu_in_the_guest),
 		test(one_shootdown_for_a_batch),
 		test(last_mapped_frames_stay),
@@ -740,22 +405,6 @@ int main(void)
 		test(empty_regions_are_skipped),
 		test(watermarks_follow_the_rate),
 		test(cleaning_survives_a_write_during_it),
-		test(refused_lease_stalls_first_touches),
-		test(few_pages_without_a_lease),
-		test(absent_server_stalls_and_is_waited_for),
-		test(silent_read_is_given_up),
-		test(slow_answer_is_taken),
-		test(server_lost_under_a_read_stalls),
-		test(fault_without_a_frame_stalls),
-		test(hung_writes_do_not_stop_reclaim),
-		test(a_pause_is_nobodys_silence),
-		test(lost_extent_with_remote_pages_stops_the_guest),
-		test(unnamed_extent_is_lost),
-		test(named_in_a_failed_attach_is_not_held),
-		test(lost_extent_with_everything_here_is_written_anew),
-		test(unused_extent_is_given_back),
-		test(strange_extents_are_ignored),
-		test(ended_session_stops_the_guest),
 		test_plain(no_dirty_bits_means_write_faults),
 		test_plain(no_accessed_bits_still_reclaims),
 		test(double_free_is_noticed),
