@@ -43,6 +43,8 @@ static void print_guest(const struct guest *guest)
 	printf("local:       %s\n", size_text(guest->memory, text));
 	printf("pinned:      %s\n", size_text(wish->pinned, text));
 	printf("far:         %s\n", size_text(wish->far, text));
+	if (wish->pin)
+		printf("pin:         at most %s\n", size_text(wish->pin, text));
 	for (unsigned i = 0; i < wish->servers; i++)
 		printf("far server:  %s\n", wish->server[i]);
 	printf("fabric:      %s/%u on %s, MTU %u\n", size_ipv4_text(wish->address, text),

@@ -138,6 +138,21 @@ static int check_servers(const struct domain_setup *setup, const struct wish *wi
 	return 0;
 }
 
+/* What is pinned is never evicted: the rest of the page cache must hold everything else. */
+static int check_pin(const struct wish *wish, uint64_t pcache)
+{
+	char pin[SIZE_TEXT_MAX], cache[SIZE_TEXT_MAX], half[SIZE_TEXT_MAX];
+
+	if (wish->pin <= pcache / 2)
+		return 0;
+	return error_set(ERROR_REFUSED,
+		"<annex:pin> max='%s' is more than half of the page cache, which has %s. Give at "
+		"most %s, or a larger %s",
+		size_exact(wish->pin, pin), size_text(pcache, cache),
+		size_exact((pcache / 2) & ~(uint64_t)(64 * SIZE_KIB - 1), half),
+		wish->pcache ? "<annex:pcache>" : "<memory>");
+}
+
 static int check_memory(xmlNode *domain, struct domain_plan *plan)
 {
 	char memory[SIZE_TEXT_MAX], pinned[SIZE_TEXT_MAX], own[SIZE_TEXT_MAX], cache[SIZE_TEXT_MAX],
@@ -172,7 +187,7 @@ static int check_memory(xmlNode *domain, struct domain_plan *plan)
 			"run out of memory. %s is advised",
 			size_text(wish->pinned, pinned), size_text(wish->far, far),
 			size_text(wish_pinned_least(wish->far), least));
-	return 0;
+	return check_pin(wish, wish->pcache ? pcache : plan->memory - wish->pinned - overhead);
 }
 
 /* Of a domain that define made: back to what the user wrote. */
@@ -312,6 +327,8 @@ static char *config_text(
 	fprintf(out, CONFIG_KEY_PINNED " = %s\n", size_exact(wish->pinned, a));
 	if (wish->pcache)
 		fprintf(out, CONFIG_KEY_PCACHE " = %s\n", size_exact(wish->pcache, a));
+	if (wish->pin)
+		fprintf(out, CONFIG_KEY_PIN " = %s\n", size_exact(wish->pin, a));
 	fprintf(out, CONFIG_KEY_NIC " = 00:%02x.0\n", slot);
 	fprintf(out, CONFIG_KEY_ADDRESS " = %s/%u\n", size_ipv4_text(wish->address, a),
 		wish->prefix);

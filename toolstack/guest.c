@@ -156,12 +156,13 @@ json_t *guest_json(const struct guest *guest)
 		json_array_append_new(servers, json_string(wish->server[i]));
 	snprintf(tenant, sizeof(tenant), "%016llx", (unsigned long long)domain_tenant(guest->uuid));
 	return json_pack(
-		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:i,s:b,s:s*,s:s*,s:s*}",
+		"{s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:s,s:i,s:s,s:i,s:i,s:b,s:s*,s:s*,s:s*}",
 		"name", guest->name, "uuid", guest->uuid, "state", guest->state, "tenant", tenant,
 		"memory", (json_int_t)guest->memory, "far", (json_int_t)wish->far, "pinned",
-		(json_int_t)wish->pinned, "pcache", (json_int_t)wish->pcache, "servers", servers,
-		"address", size_ipv4_text(wish->address, address), "prefix", (int)wish->prefix,
-		"bridge", wish->bridge, "mtu", (int)wish->mtu, "vcpus", (int)wish->vcpus,
-		"service_core", wish->service_core, "kernel", wish->kernel, "initrd", wish->initrd,
-		"cmdline", wish->cmdline);
+		(json_int_t)wish->pinned, "pcache", (json_int_t)wish->pcache, "pin",
+		(json_int_t)wish->pin, "servers", servers, "address",
+		size_ipv4_text(wish->address, address), "prefix", (int)wish->prefix, "bridge",
+		wish->bridge, "mtu", (int)wish->mtu, "vcpus", (int)wish->vcpus, "service_core",
+		wish->service_core, "kernel", wish->kernel, "initrd", wish->initrd, "cmdline",
+		wish->cmdline);
 }

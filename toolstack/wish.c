@@ -92,6 +92,25 @@ static int parse_size(const xmlNode *node, const char *text, uint64_t *bytes, ui
 	return bad(node, text, rule);
 }
 
+/* <annex:pin max='256M'/>: the budget of the guest's agent. */
+static int parse_pin(const xmlNode *node, const char *text, struct wish *wish)
+{
+	const char *most = xml_attr(node, "max");
+
+	if (*text)
+		return bad(node, text, "Write <annex:pin max='256M'/>, with nothing in it");
+	if (!most)
+		return error_set(ERROR_REFUSED,
+			"<annex:pin> has no max. Say how much far memory the guest's agent may "
+			"pin: <annex:pin max='256M'/>");
+	if (!size_parse(most, &wish->pin) || !wish->pin || wish->pin % (4 * SIZE_KIB))
+		return error_set(ERROR_REFUSED,
+			"<annex:pin> has max='%s'. Give a multiple of 4K above 0, such as 256M; "
+			"without the element nothing can be pinned",
+			most);
+	return 0;
+}
+
 static int parse_server(const xmlNode *node, const char *text, struct wish *wish)
 {
 	if (wish->servers == CONFIG_SERVERS)
@@ -214,6 +233,8 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 	}
 	if (!strcmp(name, "pcache"))
 		return parse_size(node, text, &wish->pcache, SIZE_MIB);
+	if (!strcmp(name, "pin"))
+		return parse_pin(node, text, wish);
 	if (!strcmp(name, "server"))
 		return parse_server(node, text, wish);
 	if (!strcmp(name, "address"))
@@ -245,8 +266,8 @@ static int parse_child(const xmlNode *node, struct wish *wish)
 		return 0;
 	}
 	return error_set(ERROR_REFUSED,
-		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, server, "
-		"address, "
+		"<annex:%s> is not known in <annex:far>. Known: size, pinned, pcache, pin, "
+		"server, address, "
 		"gateway, bridge, mtu, model, prefetch, wakeup, log, service-core",
 		name);
 }

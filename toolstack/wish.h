@@ -19,6 +19,7 @@ struct wish {
 	uint64_t pinned; /* bytes; the default is filled in */
 	bool pinned_given;
 	uint64_t pcache; /* bytes, 0: all other local memory */
+	uint64_t pin; /* bytes of far memory that the guest's agent may pin; 0: none */
 	char server[CONFIG_SERVERS][CONFIG_NAME_MAX];
 	unsigned servers;
 	uint32_t address; /* host order */

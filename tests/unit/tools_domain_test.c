@@ -294,6 +294,24 @@ static void test_fabric_model(void **state)
 	assert_model("<annex:model>virtio</annex:model>", "virtio-non-transitional", true);
 }
 
+/* The agent's budget, up to half of the page cache; without the element the key is left out. */
+static void test_pin(void **state)
+{
+	char *a = example();
+	char *text = replaced(a, "<annex:mtu>", "<annex:pin max='38M'/><annex:mtu>");
+	struct domain_plan plan;
+
+	xmlFree(define_good(a, &plan));
+	assert_null(strstr(plan.config, "\npin ="));
+	domain_free(&plan);
+	xmlFree(define_good(text, &plan));
+	assert_true(plan.wish.pin == 38 * SIZE_MIB);
+	assert_non_null(strstr(plan.config, "\npin = 38M\n"));
+	domain_free(&plan);
+	free(text);
+	free(a);
+}
+
 /* The VMM's own reader takes what we write, and reads the same numbers. */
 static void test_config_is_read_by_vmm(void **state)
 {
@@ -465,6 +483,23 @@ static void test_refusals(void **state)
 			ERROR_REFUSED, "<vcpus>"},
 		{"<annex:mtu>9000</annex:mtu>", "<annex:pcache unit='KiB'>1</annex:pcache>",
 			ERROR_REFUSED, "<annex:pcache>"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin>4096</annex:pin>", ERROR_REFUSED,
+			"with nothing in it"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin/>", ERROR_REFUSED, "has no max"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin max='6K'/>", ERROR_REFUSED,
+			"multiple of 4K"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin max='0'/>", ERROR_REFUSED,
+			"multiple of 4K"},
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin max='much'/>", ERROR_REFUSED,
+			"max='much'"},
+		{"<annex:mtu>9000</annex:mtu>",
+			"<annex:pcache unit='MiB'>32</annex:pcache><annex:pin max='16388K'/>",
+			ERROR_REFUSED,
+			"more than half of the page cache, which has 32 MiB. Give "
+			"at most 16M, or a larger <annex:pcache>"},
+		/* 384 MiB - 288 pinned - 20 of the VMM's leave 76. */
+		{"<annex:mtu>9000</annex:mtu>", "<annex:pin max='39M'/>", ERROR_REFUSED,
+			"which has 76 MiB. Give at most 38M, or a larger <memory>"},
 		{"<vcpu>1</vcpu>", "<vcpu>0</vcpu>", ERROR_REFUSED, "no number"},
 		{"<vcpu>1<", "<vcpu current='1'>4<", ERROR_REFUSED, "hot-plug slots"},
 		{"<vcpu>1<", "<vcpu>none<", ERROR_REFUSED, "no number"},
@@ -673,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_transformed),
 		cmocka_unit_test(test_service_core),
 		cmocka_unit_test(test_fabric_model),
+		cmocka_unit_test(test_pin),
 		cmocka_unit_test(test_config_is_read_by_vmm),
 		cmocka_unit_test(test_defined_twice),
 		cmocka_unit_test(test_starts_from_wish),
