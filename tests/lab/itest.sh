@@ -142,9 +142,9 @@ run() { # run NAME
 	# shellcheck disable=SC2046
 	four) qemu four "" -M q35 -cpu max,la57=off -smp 5 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
-	one) qemu one "itest.unwatched=1" -M q35 -cpu max,la57=off -smp 2 $(nic pcie.0) ;;
+	one) qemu one "" -M q35 -cpu max,la57=off -smp 2 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
-	alone) qemu alone "itest.unwatched=1" -M pc -cpu max,la57=off -smp 1 $(nic pci.0) ;;
+	alone) qemu alone "" -M pc -cpu max,la57=off -smp 1 $(nic pci.0) ;;
 	# one guest CPU that turns the service loop too
 	bochs) bochs bochs "itest.nic=16" ;;
 	bochs_two) bochs_smp bochs_two "itest.nic=16" 3 ;;

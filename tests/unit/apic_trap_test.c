@@ -90,10 +90,7 @@ static int fresh(void **state)
 
 static void write_register(unsigned cpu, unsigned offset, uint32_t value)
 {
-	uint8_t page[4096] = {0};
-
-	memcpy(page + offset, &value, 4);
-	apic_trap_write(&virt_vcpu[cpu], BASE + offset, page);
+	apic_trap_write(&virt_vcpu[cpu], BASE + offset, value);
 }
 
 /* True: the APIC itself was given the command. */

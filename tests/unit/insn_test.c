@@ -125,6 +125,54 @@ static void hlt(void **state)
 	assert_false(insn_is_hlt(&v));
 }
 
+static void stores(void **state)
+{
+	static const struct {
+		uint8_t bytes[12];
+		unsigned length; /* 0: not one */
+		uint32_t value;
+	} code[] = {
+		{{0x89, 0x07}, 2, 0xa0}, {{0x89, 0xb7, 0x00, 0xc0, 0x5f, 0xff}, 6, 0xa6},
+		{{0x44, 0x89, 0x4e, 0x7f}, 4, 0xa9}, {{0x47, 0x89, 0x4c, 0xa5, 0x10}, 5, 0xa9},
+		{{0x89, 0x0c, 0x25, 1, 2, 3, 4}, 7, 0xa1}, {{0x89, 0x1d, 1, 2, 3, 4}, 6, 0xa3},
+		{{0x89, 0x5c, 0x25, 1}, 4, 0xa3}, {{0xc7, 0x07, 1, 2, 3, 4}, 6, 0x04030201},
+		{{0x41, 0xc7, 0x85, 0x10, 3, 0, 0, 5, 6, 7, 8}, 11, 0x08070605},
+		{{0x48, 0x89, 0x07}, 0, 0}, /* of 8 bytes */
+		{{0x66, 0x89, 0x07}, 0, 0}, /* of 2 */
+		{{0x3e, 0x89, 0x07}, 0, 0}, {{0x89, 0xc7}, 0, 0}, /* to a register */
+		{{0xc7, 0x0f, 1, 2, 3, 4}, 0, 0}, /* no such instruction */
+		{{0x87, 0x07}, 0, 0}, {{0x8b, 0x07}, 0, 0}, /* a load */
+	};
+	struct vcpu v = {.rip = LINEAR};
+	unsigned length;
+	uint32_t value;
+
+	for (unsigned i = 0; i < 16; i++)
+		v.gpr[i] = 0xffffffff000000a0 + i;
+	for (unsigned i = 0; i < sizeof(code) / sizeof(code[0]); i++) {
+		memcpy(ram[4], code[i].bytes, sizeof(code[i].bytes));
+		assert_int_equal(insn_is_store(&v, &length, &value), code[i].length > 0);
+		if (code[i].length == 0)
+			continue;
+		assert_int_equal(length, code[i].length);
+		assert_int_equal(value, code[i].value);
+		/* Cut off by a page that is not there. */
+		v.rip = LINEAR + 4096 - length + 1;
+		memcpy(ram[4] + 4096 - length + 1, code[i].bytes, length - 1);
+		assert_false(insn_is_store(&v, &length, &value));
+		v.rip = LINEAR;
+	}
+	memcpy(ram[4], code[0].bytes, sizeof(code[0].bytes));
+	assert_true(insn_is_store(&v, &length, &value));
+	v.rflags = FLAG_TF;
+	assert_false(insn_is_store(&v, &length, &value));
+	v.rflags = 0;
+	now.breakpoints = true;
+	assert_false(insn_is_store(&v, &length, &value));
+	now.breakpoints = now.code64 = false;
+	assert_false(insn_is_store(&v, &length, &value));
+}
+
 static void devices_are_not_touched(void **state)
 {
 	uint8_t byte;
@@ -163,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup(length_across_pages, fresh),
 		cmocka_unit_test_setup(prefixes_without_end, fresh),
 		cmocka_unit_test_setup(hlt, fresh),
+		cmocka_unit_test_setup(stores, fresh),
 		cmocka_unit_test_setup(devices_are_not_touched, fresh),
 		cmocka_unit_test_setup(other_modes, fresh),
 	};

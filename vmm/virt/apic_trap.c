@@ -41,21 +41,9 @@ enum delivery {
 	DELIVER_EXTINT,
 };
 
-/*
- * QEMU's emulation forgets every translation at each exit, and Linux writes its APIC some 500 times a
- * second: watching it there costs a guest a fifth of its speed. With one CPU the guest has no reason
- * ever to send INIT, and one that does it nevertheless harms only itself.
- */
-static bool emulated_alone(void)
-{
-	struct cpuid r = cpuid(0x40000000, 0);
-
-	return virt_cpus() == 1 && r.ebx == 0x54474354; /* "TCGT" */
-}
-
 uint64_t apic_trap_page(void)
 {
-	return apic_trap_x2() || emulated_alone() ? 0 : rdmsr(MSR_APIC_BASE) & BASE_MASK;
+	return apic_trap_x2() ? 0 : rdmsr(MSR_APIC_BASE) & BASE_MASK;
 }
 
 bool apic_trap_x2(void)
@@ -164,10 +152,9 @@ static bool command(struct vcpu *from, uint32_t icr, uint32_t to)
 	return false;
 }
 
-void apic_trap_write(struct vcpu *v, uint64_t gpa, const uint8_t *page)
+void apic_trap_write(struct vcpu *v, uint64_t gpa, uint32_t value)
 {
 	unsigned offset = gpa & 0xff0;
-	uint32_t value = *(const uint32_t *)(page + offset);
 
 	if (offset == REG_ICR && !command(v, value, *reg(REG_ICR2) >> 24))
 		return;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <string.h>
 #include "virt/guest.h"
 #include "virt/insn.h"
 #include "virt/vendor.h"
@@ -68,4 +69,47 @@ bool insn_loads_cr(const struct vcpu *v)
 	unsigned reg = n + 2 < got ? bytes[n + 2] >> 3 & 7 : 0;
 
 	return n + 2 < got && bytes[n] == 0x0f && bytes[n + 1] == 0x22 && (reg == 3 || reg == 4);
+}
+
+/* Bytes of ModRM, SIB and displacement (APM vol. 3 1.4); 0: not memory, or not all of it is known. */
+static unsigned operand_length(const uint8_t *bytes, unsigned count)
+{
+	unsigned mod = count > 0 ? bytes[0] >> 6 : 3, base = count > 0 ? bytes[0] & 7 : 0;
+	unsigned n = 1;
+
+	if (mod == 3 || (base == 4 && count < 2))
+		return 0;
+	if (base == 4) {
+		base = bytes[1] & 7;
+		n++;
+	}
+	if (mod == 1)
+		return n + 1;
+	return mod == 2 || base == 5 ? n + 4 : n;
+}
+
+bool insn_is_store(const struct vcpu *v, unsigned *length, uint32_t *value)
+{
+	struct virt_paging p;
+	uint8_t bytes[INSN_MAX];
+	unsigned got, n = 0, rex = 0, operand;
+
+	virt_vendor->paging(v, &p);
+	if (!p.code64 || p.breakpoints || v->rflags & FLAG_TF)
+		return false;
+	got = guest_read(&p, v->rip, bytes, INSN_MAX);
+	if (got > 0 && (bytes[0] & 0xf8) == 0x40) /* REX without W */
+		rex = bytes[n++];
+	if (n + 1 >= got || (bytes[n] != 0x89 && bytes[n] != 0xc7))
+		return false;
+	operand = operand_length(bytes + n + 1, got - n - 1);
+	*length = n + 1 + operand + (bytes[n] == 0xc7 ? 4 : 0);
+	if (operand == 0 || *length > got)
+		return false;
+	if (bytes[n] == 0x89) {
+		*value = (uint32_t)v->gpr[(bytes[n + 1] >> 3 & 7) | (rex & 4) << 1];
+		return true;
+	}
+	memcpy(value, bytes + *length - 4, 4);
+	return !(bytes[n + 1] & 0x38);
 }

@@ -27,4 +27,11 @@ bool insn_is_hlt(const struct vcpu *v);
 /* The guest is about to execute MOV to CR3 or CR4. */
 bool insn_loads_cr(const struct vcpu *v);
 
+/*
+ * The instruction at RIP is 64-bit code's MOV of a register or a constant to 4 bytes of memory,
+ * without prefixes but REX, and nothing traps behind it: its length and the value. Linux writes its
+ * APIC by no other.
+ */
+bool insn_is_store(const struct vcpu *v, unsigned *length, uint32_t *value);
+
 #endif

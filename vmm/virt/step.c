@@ -96,7 +96,8 @@ static enum step_kind leave(struct vcpu *v)
 void step_end(struct vcpu *v)
 {
 	if (leave(v) == STEP_APIC)
-		apic_trap_write(v, v->step_gpa, v->step_page);
+		apic_trap_write(
+			v, v->step_gpa, *(uint32_t *)(v->step_page + (v->step_gpa & 0xff0)));
 }
 
 void step_cancel(struct vcpu *v)

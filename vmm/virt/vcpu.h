@@ -27,6 +27,13 @@ enum step_kind {
 	STEP_PORT, /* INS or OUTS on a hidden port: done on a port that is absent */
 };
 
+#define FLAG_TF (1ull << 8)
+#define FLAG_IF (1ull << 9)
+#define FLAG_RF (1ull << 16)
+
+#define DR6_BS      (1ull << 14)
+#define DR7_ENABLED 0xffull
+
 #define VCPU_SIPI 0x100u /* with the start page in bits 0-7 */
 
 struct vcpu {

@@ -21,6 +21,7 @@ struct virt_paging {
 	bool long_mode; /* EFER.LMA */
 	bool code64; /* the code segment is a 64-bit one */
 	uint64_t cs_base;
+	bool breakpoints; /* DR7 has some enabled */
 };
 
 struct virt_vendor {

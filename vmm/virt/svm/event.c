@@ -8,8 +8,6 @@
 #define VECTOR_BP  3u
 #define VECTOR_OF  4u
 
-#define FLAG_TF (1ull << 8)
-#define DR6_BS  (1ull << 14)
 
 /* What to put into EVENTINJ for an interrupted delivery (15.20), or 0. */
 static uint64_t again(uint64_t event)

@@ -16,8 +16,6 @@
 #include "virt/step.h"
 #include "virt/svm/svm.h"
 
-#define FLAG_TF (1ull << 8)
-#define DR6_BS  (1ull << 14)
 
 #define VECTOR_DB 1u
 #define VECTOR_UD 6u

@@ -16,9 +16,6 @@
 #define MSR_VM_HSAVE 0xc0010117u
 #define VM_CR_SVMDIS (1u << 4)
 
-#define FLAG_TF (1ull << 8)
-#define FLAG_IF (1ull << 9)
-#define DR6_BS  (1ull << 14)
 #define DR6_HIT 0xfull
 
 #define CR0_PE  (1ull << 0)
@@ -297,6 +294,7 @@ static void paging(const struct vcpu *v, struct virt_paging *p)
 	p->long_mode = m->efer & EFER_LMA;
 	p->code64 = p->long_mode && (m->cs.attributes & VMCB_ATTR_LONG);
 	p->cs_base = p->code64 ? 0 : m->cs.base;
+	p->breakpoints = m->dr7 & DR7_ENABLED;
 }
 
 static void describe(const struct vcpu *v, char *buffer, uint64_t size)

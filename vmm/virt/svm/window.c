@@ -11,7 +11,6 @@
 #include "virt/idle.h"
 #include "virt/svm/svm.h"
 
-#define FLAG_IF (1ull << 9)
 
 void svm_window_close(struct vcpu *v)
 {

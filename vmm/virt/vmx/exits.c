@@ -18,9 +18,6 @@
 #include "virt/vmx/access.h"
 #include "virt/vmx/vmx.h"
 
-#define FLAG_TF (1ull << 8)
-#define FLAG_IF (1ull << 9)
-#define DR6_BS  (1ull << 14)
 
 #define VECTOR_DB 1u
 #define VECTOR_UD 6u

@@ -26,9 +26,6 @@
 #define CR4_OSXSAVE (1ull << 18)
 #define CR0_PE      (1ull << 0)
 
-#define FLAG_TF (1ull << 8)
-#define FLAG_IF (1ull << 9)
-#define DR6_BS  (1ull << 14)
 #define DR7_GD  (1ull << 13)
 
 #define VECTOR_DB 1u
@@ -219,6 +216,7 @@ static void paging(const struct vcpu *v, struct virt_paging *p)
 	p->long_mode = vmread(VMCS_ENTRY) & ENTRY_GUEST_LONG;
 	p->code64 = code64();
 	p->cs_base = p->code64 ? 0 : vmread(VMCS_GUEST_CS_BASE);
+	p->breakpoints = vmread(VMCS_GUEST_DR7) & DR7_ENABLED;
 }
 
 /* The VMCS can be read on its own CPU only. */
