@@ -34,6 +34,8 @@ static const char *const plant_names[PLANT_COUNT] = {
 	[PLANT_RECLAIM_RECENT] = "reclaim-recent",
 	[PLANT_PREFETCH_LOST] = "prefetch-lost",
 	[PLANT_PREFETCH_RESERVE] = "prefetch-reserve",
+	[PLANT_RECLAIM_PINNED] = "reclaim-pinned",
+	[PLANT_HINT_LOST] = "hint-lost",
 };
 
 struct options {

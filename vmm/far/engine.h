@@ -19,6 +19,8 @@
 #define ENGINE_CANDIDATES   4u /* a vCPU's last faults that belong to none */
 #define ENGINE_GAP_NS       500000000ull /* longer between two turns: deadlines restart */
 #define ENGINE_RETRY_NS     1000000ull
+#define ENGINE_HINTS        512u /* ranges queued */
+#define ENGINE_SAMPLES      64u
 
 /* Lists of frames; a frame is on one or on none. The last two kinds have one list per server. */
 enum list_id {
@@ -27,7 +29,7 @@ enum list_id {
 	LIST_CLEAN, /* clean victims, oldest first */
 	LIST_UNSETTLED, /* unmapped, shootdown not settled; ascending by epoch */
 	LIST_CLEANING, /* write-protected, shootdown not settled; ascending by epoch */
-	LIST_PASSED, /* RESIDENT, read by a stream that has gone on; ascending by epoch */
+	LIST_PASSED, /* RESIDENT, read by a stream that has gone on, or cold by a hint */
 	LIST_BLOCKED, /* to be written, but their extent is not leased */
 	LIST_WRITE, /* settled, to be written */
 	LIST_REFILL = LIST_WRITE + FAR_SERVERS, /* FILLING, READ to be posted */
@@ -41,6 +43,7 @@ enum prefetched {
 	PREFETCHED_NOT, /* filled for a fault, or touched since */
 	PREFETCHED_MAP,
 	PREFETCHED_KEEP, /* FILLING: to become a clean victim, so that its touch is a fault */
+	PREFETCHED_HINT, /* FILLING for a hint: nobody's guess, so neither hit nor wasted */
 };
 
 /*
@@ -51,7 +54,8 @@ enum prefetched {
 struct frame {
 	uint32_t page;
 	uint32_t
-		generation : 30; /* raised whenever the page becomes writable (R6); survives freeing */
+		generation : 29; /* raised whenever the page becomes writable (R6); survives freeing */
+	uint32_t pin : 1; /* not to be evicted: FILLING, RESIDENT or CLEANING */
 	uint32_t prefetched : 2; /* enum prefetched */
 	uint32_t crc; /* CRC32C of clean content; of the expected content while FILLING */
 	uint32_t next;
@@ -147,6 +151,21 @@ enum fault_kind {
 	FAULT_REMOTE,
 };
 
+/* A range of which some pages are still to be dealt with. */
+struct hint {
+	uint32_t page;
+	uint32_t left : 30;
+	uint32_t kind : 2; /* enum far_hint */
+};
+
+/* What the oldest hint waits for. */
+enum hint_wait {
+	HINT_RUNS,
+	HINT_FRAME, /* PIN: a frame above the low mark; reclaim makes one */
+	HINT_COLD, /* PREFETCH: a cold page's frame */
+	HINT_FABRIC, /* a READ or a lease */
+};
+
 /* Faults on one page after another, upwards or downwards. */
 struct stream {
 	uint32_t from, span; /* a fault here belongs to it; no span: no stream */
@@ -232,6 +251,19 @@ struct far {
 	uint32_t prefetch_limit; /* what the share of useless ones leaves of it */
 	int32_t prefetch_credit;
 	uint32_t prefetch_open; /* streams with pages left to be looked at */
+
+	/* Hints (hint.c). */
+	struct hint hint[ENGINE_HINTS];
+	uint32_t hint_head;
+	uint32_t hints; /* in hint[], from hint_head on */
+	uint64_t hint_queued; /* pages of them */
+	uint64_t hint_since; /* ns: the oldest has waited; 0: it does not */
+	enum hint_wait hint_wait;
+	uint32_t pin_budget, pinned, pinning; /* pages */
+	uint32_t unpinning; /* frames whose pins are still to be released */
+	bool cooled; /* pages became cold, and no shootdown was raised since */
+	uint64_t sampled; /* remote fills already told */
+	uint32_t sample[ENGINE_SAMPLES]; /* pages of remote fills, by their number */
 
 	uint64_t read_patience; /* ns */
 	uint64_t now; /* of the latest turn */

@@ -4,6 +4,7 @@
 #include "far/engine.h"
 #include "far/extent.h"
 #include "far/fault.h"
+#include "far/hint.h"
 #include "far/pcache.h"
 #include "far/prefetch.h"
 #include "far/reclaim.h"
@@ -50,6 +51,11 @@ static const char *refuse(const struct far_config *c, uint64_t frames)
 		return "less local memory for the pcache than 128 frames for each vCPU";
 	if (frames >= ENGINE_NONE)
 		return "more local memory for the pcache than frames can be numbered";
+	if (c->pin > frames / 2)
+		return "the budget for pins is more than half of the local memory for the pcache";
+	if (c->pin > 0 && frames - c->pin < (uint64_t)c->cpus * FAR_FRAMES_PER_CPU + frames / 8)
+		return "the budget for pins leaves less of the pcache than 128 frames for each "
+		       "vCPU and an eighth of all";
 	return NULL;
 }
 
@@ -69,6 +75,7 @@ static void copy_config(struct far *far, const struct far_config *c)
 	far->clock = c->clock;
 	far->read_patience = c->read_patience ? c->read_patience : FAR_READ_PATIENCE_NS;
 	far->prefetch_max = c->prefetch < FAR_PREFETCH_MAX ? c->prefetch : FAR_PREFETCH_MAX;
+	far->pin_budget = c->pin;
 	for (unsigned i = 0; i < c->ranges; i++)
 		far->range[i] = c->range[i];
 	for (unsigned i = 0; i < c->servers; i++) {
@@ -140,13 +147,15 @@ void far_reclaim(struct far *far, uint64_t now)
 	}
 	fault_patience(far, now);
 	fault_again(far, now);
+	if (far->hints + far->unpinning > 0)
+		hint_turn(far, now);
 	reclaim_turn(far, now);
 	extent_turn(far, now);
 }
 
 bool far_busy(const struct far *far)
 {
-	if (far->settled < far->raised || far->open || far->unblock > 0 ||
+	if (far->settled < far->raised || far->open || far->unblock > 0 || hint_busy(far) ||
 		far->list[LIST_UNSETTLED].count > 0 || far->list[LIST_CLEANING].count > 0)
 		return true;
 	if (far->waiting[WAIT_FRAME] > 0 && pcache_reserve(far) > 0)
@@ -173,7 +182,7 @@ uint64_t far_deadline(const struct far *far)
 {
 	uint64_t deadline = far_busy(far) ? far->now : UINT64_MAX;
 
-	if (far->waiting[WAIT_FRAME] + far->waiting[WAIT_LEASE] > 0)
+	if (far->waiting[WAIT_FRAME] + far->waiting[WAIT_LEASE] > 0 || far->hints > 0)
 		deadline = earlier(deadline, far->now + ENGINE_RETRY_NS);
 	deadline = earlier(deadline, fault_deadline(far));
 	deadline = earlier(deadline, reclaim_deadline(far));

@@ -50,6 +50,7 @@ struct far_config {
 	uint64_t (*clock)(void); /* ns, same clock as `now`, for the histograms; NULL: `now` is */
 	uint64_t read_patience; /* ns; 0: FAR_READ_PATIENCE_NS */
 	uint32_t prefetch; /* most pages filled ahead at a time, to FAR_PREFETCH_MAX; 0: none */
+	uint32_t pin; /* most pages that hints may pin; 0: none */
 	void *tables; /* far_tables_size() bytes, page-aligned, any content */
 };
 
@@ -85,6 +86,11 @@ struct far_states {
 	X(prefetch_zero_fills, "pages zeroed before they were touched")                            \
 	X(prefetch_hits, "prefetched pages that were touched then")                                \
 	X(prefetch_wasted, "prefetched pages given up untouched")                                  \
+	X(hints, "ranges of hints accepted")                                                       \
+	X(hint_pages, "pages of hints dealt with")                                                 \
+	X(hint_fills, "pages filled because of a hint")                                            \
+	X(hint_dropped, "pages of hints given up: no frame, server or lease, or a failed READ")    \
+	X(pins_released, "pins ended by UNPIN or with their session")                              \
 	X(leases, "extents leased")                                                                \
 	X(lease_refusals, "leases that a server refused for now")                                  \
 	X(releases, "extents given back")                                                          \
@@ -124,7 +130,8 @@ size_t far_tables_size(uint32_t frames, uint32_t pages);
 
 /*
  * Builds the engine in config->tables: every page ZERO, every frame free. Returns NULL and a reason
- * if the configuration cannot work (fewer frames than the floor, unaligned window, no server).
+ * if the configuration cannot work (fewer frames than the floor, unaligned window, no server, a
+ * budget of pins that leaves too few frames).
  * The caller hands far_session_events with the returned pointer to session_listen() of each server.
  */
 struct far *far_start(const struct far_config *config, const char **reason);
@@ -146,6 +153,53 @@ const struct far_histograms *far_histograms(const struct far *far);
 void far_frames(
 	const struct far *far, uint32_t *total, uint32_t *free, uint32_t *low, uint32_t *high);
 void far_extents(const struct far *far, uint32_t *total, uint32_t *leased, uint32_t *lost);
+
+/*
+ * Hints: what the guest's agent knows of its pages (annex/doorbell.h). They take effect in the order
+ * in which they were accepted, a few pages a turn, and never change content.
+ */
+enum far_hint {
+	FAR_HINT_PIN, /* filled in the background, and not evicted while pinned */
+	FAR_HINT_UNPIN,
+	FAR_HINT_PREFETCH, /* filled in the background, from frames to spare or those of cold pages */
+	FAR_HINT_COLD, /* evicted before others, unless touched again or pinned */
+};
+
+enum far_hint_result {
+	FAR_HINT_OK,
+	FAR_HINT_BAD_RANGE, /* empty, not page-aligned, or not all of it in the far window */
+	FAR_HINT_OVER_BUDGET, /* PIN: more than the budget with what is pinned, or is to be */
+	FAR_HINT_BUSY, /* the queue has no room: later */
+};
+
+struct far_hint_range {
+	uint64_t gpa;
+	uint32_t pages;
+};
+
+struct far_pins {
+	uint64_t pinned; /* pages */
+	uint64_t pinning; /* pages of accepted PINs whose turn has not come */
+	uint64_t budget; /* pages; the first two never exceed it together */
+	uint64_t queued; /* pages of all hints whose turn has not come */
+};
+
+/*
+ * Accepts all of the ranges or none; O(count). A page that is pinned already counts against the
+ * budget once more until its turn has come.
+ */
+enum far_hint_result far_hint(
+	struct far *far, enum far_hint hint, const struct far_hint_range *range, unsigned count);
+
+/* The session that sent them ended: what is queued is dropped, the pins go during the next turns. */
+void far_hint_forget(struct far *far);
+void far_pins(const struct far *far, struct far_pins *pins);
+
+/*
+ * Guest-physical addresses of the pages that faults had read from a server since the last call,
+ * newest last: the newest `max`, of the last 64; returns how many.
+ */
+unsigned far_samples(struct far *far, uint64_t *gpa, unsigned max);
 
 /* One line on a page and its frame, for the panic report. Any CPU, no side effects. */
 void far_describe(const struct far *far, uint64_t gpa, char *buffer, size_t size);

@@ -141,7 +141,8 @@ static void verify_prefetch(const struct far *far)
 	for (uint32_t i = 0; i < far->frames; i++) {
 		const struct frame *f = &far->frame[i];
 
-		unknown += f->prefetched != PREFETCHED_NOT;
+		check(f->prefetched != PREFETCHED_HINT || f->state == PAGE_FILLING);
+		unknown += f->prefetched != PREFETCHED_NOT && f->prefetched != PREFETCHED_HINT;
 		if (f->state != PAGE_FILLING)
 			continue;
 		check((f->waiters == 0) == (f->prefetched != PREFETCHED_NOT));
@@ -181,6 +182,33 @@ static void verify_recent(const struct far *far)
 	check(named == counted);
 }
 
+/* Marks and counts agree; what is pinned is there or on its way. */
+static void verify_pins(const struct far *far)
+{
+	uint32_t marks = 0;
+	uint64_t queued = 0, pinning = 0;
+
+	for (uint32_t i = 0; i < far->frames; i++) {
+		const struct frame *f = &far->frame[i];
+
+		if (!f->pin)
+			continue;
+		marks++;
+		check(f->state == PAGE_FILLING || f->state == PAGE_CLEANING ||
+			(f->state == PAGE_RESIDENT && f->list == LIST_NONE));
+	}
+	for (uint32_t i = 0; i < far->hints; i++) {
+		const struct hint *h = &far->hint[(far->hint_head + i) % ENGINE_HINTS];
+
+		check(h->left > 0 && h->page + h->left <= far->pages);
+		queued += h->left;
+		pinning += h->kind == FAR_HINT_PIN ? h->left : 0;
+	}
+	check(marks == far->pinned && queued == far->hint_queued && pinning == far->pinning);
+	check(far->pinned <= far->pin_budget);
+	check(far->pinning + (far->unpinning > 0 ? 0 : far->pinned) <= far->pin_budget);
+}
+
 void far_verify(const struct far *far)
 {
 	check(far->settled <= far->raised);
@@ -189,4 +217,5 @@ void far_verify(const struct far *far)
 	verify_records(far);
 	verify_recent(far);
 	verify_prefetch(far);
+	verify_pins(far);
 }

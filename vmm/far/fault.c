@@ -157,7 +157,7 @@ static void fill_remote(struct far *far, unsigned cpu, uint32_t page, uint64_t e
 		return;
 	pcache_give_page(far, frame, page, PAGE_REMOTE)->crc = page_entry_value(entry);
 	slat_write(&far->leaf[page], page_entry(PAGE_FILLING, frame));
-	far->counters.remote_fills++;
+	far->sample[far->counters.remote_fills++ % ENGINE_SAMPLES] = page;
 	wait_fill(far, cpu, server, frame, now);
 	post_read(far, server, frame, now);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Frames, their lists and mappings, and the reserve that faults live on. */
 #include <string.h>
+#include "far/hint.h"
 #include "far/pcache.h"
 #include "far/prefetch.h"
 #include "far/victim.h"
@@ -144,7 +145,9 @@ static void disown(struct far *far, struct frame *f)
 {
 	/* R3: one owner; R6: a record's frame keeps its page until the record is gone. */
 	check(f->state != FRAME_FREE && !f->writing);
-	if (f->prefetched != PREFETCHED_NOT)
+	if (f->pin || f->prefetched == PREFETCHED_HINT)
+		hint_drop(far, f);
+	else if (f->prefetched != PREFETCHED_NOT)
 		prefetch_wasted(far, f);
 	f->page = ENGINE_NONE;
 	f->state = FRAME_FREE;

@@ -68,7 +68,7 @@ static void pass(struct far *far, uint32_t frame)
 {
 	struct frame *f = &far->frame[frame];
 
-	if (f->state != PAGE_RESIDENT || f->list != LIST_NONE || f->zero || f->dirty ||
+	if (f->state != PAGE_RESIDENT || f->list != LIST_NONE || f->zero || f->dirty || f->pin ||
 		f->recent > 0)
 		return;
 	reclaim_age(far, f);
@@ -160,8 +160,7 @@ void prefetch_note(struct far *far, unsigned cpu, uint32_t page)
 	w->candidate[w->candidate_at++ % ENGINE_CANDIDATES] = page;
 }
 
-/* R5: what lies below the low mark is for faults. */
-static bool frame_to_spare(const struct far *far)
+bool prefetch_frame_to_spare(const struct far *far)
 {
 	return pcache_reserve(far) > far->low || planted(PLANT_PREFETCH_RESERVE);
 }
@@ -173,6 +172,16 @@ static struct frame *take(struct far *far, uint32_t page, enum page_state from, 
 	return pcache_give_page(far, *frame, page, from);
 }
 
+uint32_t prefetch_zero(struct far *far, uint32_t page)
+{
+	uint32_t frame;
+
+	take(far, page, PAGE_ZERO, &frame);
+	memset(pcache_memory(far, frame), 0, PAGE_SIZE);
+	extent_use(far, page);
+	return frame;
+}
+
 static enum look fill_zero(struct far *far, const struct stream *s, bool keep, unsigned *budget)
 {
 	uint32_t page = s->end, frame;
@@ -180,14 +189,13 @@ static enum look fill_zero(struct far *far, const struct stream *s, bool keep, u
 	if (keep)
 		return LOOK_ON; /* its touch is a fault as it is */
 	if (!far->format.accessed || engine_extent_of(far, page)->state != EXTENT_HELD ||
-		!frame_to_spare(far))
+		!prefetch_frame_to_spare(far))
 		return LOOK_END;
 	if (*budget == 0)
 		return LOOK_LATER;
 	--*budget;
-	take(far, page, PAGE_ZERO, &frame)->prefetched = PREFETCHED_MAP;
-	memset(pcache_memory(far, frame), 0, PAGE_SIZE);
-	extent_use(far, page);
+	frame = prefetch_zero(far, page);
+	far->frame[frame].prefetched = PREFETCHED_MAP;
 	pcache_map_untouched(far, frame);
 	far->counters.prefetch_zero_fills++;
 	return LOOK_ON;
@@ -203,30 +211,44 @@ static void give_back(struct far *far, uint32_t frame)
 	pcache_free(far, frame);
 }
 
+static bool read_to_spare(const struct far_server *s)
+{
+	uint32_t free = session_reads_free(s->session);
+
+	return free >= 2 && s->prefetching < 3 * free;
+}
+
+uint32_t prefetch_read(
+	struct far *far, uint32_t page, uint64_t entry, enum prefetched as, uint64_t now)
+{
+	struct far_server *s = &far->server[engine_server_of(far, page)];
+	struct frame *f;
+	uint32_t frame;
+
+	if (!read_to_spare(s))
+		return ENGINE_NONE;
+	f = take(far, page, PAGE_REMOTE, &frame);
+	f->crc = page_entry_value(entry);
+	f->prefetched = as & 3;
+	slat_write(&far->leaf[page], page_entry(PAGE_FILLING, frame));
+	far->counters.prefetch_fills += as != PREFETCHED_HINT;
+	s->prefetching++;
+	if (fault_post_read(far, frame, now))
+		return frame;
+	s->prefetching--;
+	give_back(far, frame);
+	return ENGINE_NONE;
+}
+
 static enum look fill_remote(
 	struct far *far, const struct stream *s, uint64_t entry, bool keep, uint64_t now)
 {
-	struct far_server *server = &far->server[engine_server_of(far, s->end)];
-	uint32_t page = s->end, frame, free;
-	struct frame *f;
+	enum prefetched as = keep || !far->format.accessed ? PREFETCHED_KEEP : PREFETCHED_MAP;
 
-	if (!server->ready || !extent_held(engine_extent_of(far, page)) || !frame_to_spare(far))
+	if (!far->server[engine_server_of(far, s->end)].ready ||
+		!extent_held(engine_extent_of(far, s->end)) || !prefetch_frame_to_spare(far))
 		return LOOK_END;
-	/* A quarter of the READs stays the faults'. */
-	free = session_reads_free(server->session);
-	if (free < 2 || server->prefetching >= 3 * free)
-		return LOOK_LATER;
-	f = take(far, page, PAGE_REMOTE, &frame);
-	f->crc = page_entry_value(entry);
-	f->prefetched = keep || !far->format.accessed ? PREFETCHED_KEEP : PREFETCHED_MAP;
-	slat_write(&far->leaf[page], page_entry(PAGE_FILLING, frame));
-	far->counters.prefetch_fills++;
-	server->prefetching++;
-	if (fault_post_read(far, frame, now))
-		return LOOK_ON;
-	server->prefetching--;
-	give_back(far, frame);
-	return LOOK_END;
+	return prefetch_read(far, s->end, entry, as, now) == ENGINE_NONE ? LOOK_LATER : LOOK_ON;
 }
 
 static enum look look(struct far *far, struct stream *s, unsigned *zero_budget, uint64_t now)
@@ -286,12 +308,19 @@ void prefetch_arrived(struct far *far, uint32_t frame, bool ok)
 
 	check(f->state == PAGE_FILLING && f->waiters == 0 && f->prefetched != PREFETCHED_NOT);
 	far->server[engine_server_of(far, f->page)].prefetching--;
-	if (!ok && !planted(PLANT_PREFETCH_LOST)) {
+	if (!ok && !planted(f->prefetched == PREFETCHED_HINT ? PLANT_HINT_LOST
+							     : PLANT_PREFETCH_LOST)) {
 		give_back(far, frame); /* R4; a fault will try again */
 		return;
 	}
 	if (f->prefetched == PREFETCHED_MAP) {
 		pcache_map_untouched(far, frame);
+		return;
+	}
+	if (f->prefetched == PREFETCHED_HINT) {
+		f->prefetched = PREFETCHED_NOT;
+		f->referenced = 1;
+		pcache_map(far, frame, false);
 		return;
 	}
 	f->epoch = 0; /* no CPU has it cached */
@@ -302,6 +331,10 @@ void prefetch_hit(struct far *far, struct frame *f)
 {
 	if (f->state == PAGE_FILLING)
 		far->server[engine_server_of(far, f->page)].prefetching--;
+	if (f->prefetched == PREFETCHED_HINT) {
+		f->prefetched = PREFETCHED_NOT;
+		return;
+	}
 	f->prefetched = PREFETCHED_NOT;
 	far->counters.prefetch_hits++;
 	if (++far->prefetch_credit < CREDIT)

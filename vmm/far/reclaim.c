@@ -43,7 +43,8 @@ static bool is_dirty(const struct far *far, const struct frame *f, uint64_t entr
 /* May this page's frame be had? Never while its last or only copy cannot go anywhere. */
 static bool evictable(struct far *far, const struct frame *f, uint64_t entry)
 {
-	if (f->state != PAGE_RESIDENT || (f->recent > 0 && !planted(PLANT_RECLAIM_RECENT)))
+	if (f->state != PAGE_RESIDENT || (f->recent > 0 && !planted(PLANT_RECLAIM_RECENT)) ||
+		(f->pin && !planted(PLANT_RECLAIM_PINNED)))
 		return false;
 	return server_takes(far, f->page) || (f->zero && !is_dirty(far, f, entry));
 }
@@ -88,8 +89,10 @@ static enum verdict judge(struct far *far, uint32_t frame, uint64_t entry, bool 
 static void unmap(struct far *far, uint32_t frame)
 {
 	struct frame *f = &far->frame[frame];
-	uint64_t old = slat_exchange(&far->leaf[f->page], page_entry(PAGE_UNSETTLED, frame));
+	uint64_t old;
 
+	check(!f->pin);
+	old = slat_exchange(&far->leaf[f->page], page_entry(PAGE_UNSETTLED, frame));
 	if (f->list == LIST_PASSED)
 		pcache_unlink(far, frame);
 	if (old & far->format.dirty)
@@ -175,7 +178,7 @@ static bool step(struct far *far)
 	return true;
 }
 
-/* Pages that a stream has read and left, oldest first; one that was touched since is the hand's. */
+/* Pages read and left by a stream, or cold, oldest first; one touched since is the hand's. */
 static uint32_t take_passed(struct far *far, uint32_t want)
 {
 	uint32_t frame, took = 0;
@@ -238,7 +241,8 @@ static uint32_t coming(const struct far *far)
 
 static bool reserve_low(const struct far *far)
 {
-	return pcache_reserve(far) + coming(far) < far->low;
+	/* A pin takes only what lies above the low mark. */
+	return pcache_reserve(far) + coming(far) < far->low + (far->hint_wait == HINT_FRAME);
 }
 
 /* A fault waits for a frame and none is on its way. */
@@ -259,7 +263,16 @@ static void close_batch(struct far *far, uint64_t now)
 	far->raised = shootdown_raise(far->shootdown, now);
 	far->raised_at = now;
 	far->changes = 0;
+	far->cooled = false;
 	far->counters.batches++;
+}
+
+static uint32_t lacking(const struct far *far)
+{
+	uint32_t have = pcache_reserve(far) + coming(far);
+	uint32_t want = far->high > have ? far->high - have : 0;
+
+	return want < TAKE_BUDGET ? want : TAKE_BUDGET;
 }
 
 /*
@@ -268,13 +281,11 @@ static void close_batch(struct far *far, uint64_t now)
  */
 static void evict(struct far *far, uint64_t now)
 {
-	uint32_t have = pcache_reserve(far) + coming(far);
-	uint32_t want = far->high > have ? far->high - have : 0;
+	uint32_t want = lacking(far);
 
 	if (!far->open)
 		far->opened_at = now;
 	far->open = true;
-	want = want < TAKE_BUDGET ? want : TAKE_BUDGET;
 	walk(far, want - take_passed(far, want));
 	if (pcache_reserve(far) + coming(far) >= far->high || starved(far) ||
 		now - far->opened_at >= BATCH_NS / 4)
@@ -317,6 +328,20 @@ static bool may_clean(const struct far *far)
 	       pcache_coming(far) < far->low;
 }
 
+/* Pages were made cold: known only after a shootdown; or a PREFETCH waits for their frames. */
+static bool cold_wanted(const struct far *far)
+{
+	return far->cooled || (far->hint_wait == HINT_COLD && far->list[LIST_PASSED].count > 0 &&
+				      lacking(far) > 0);
+}
+
+static void evict_cold(struct far *far, uint64_t now)
+{
+	if (far->hint_wait == HINT_COLD)
+		take_passed(far, lacking(far));
+	close_batch(far, now);
+}
+
 void reclaim_turn(struct far *far, uint64_t now)
 {
 	pcache_pace(far, now);
@@ -331,6 +356,8 @@ void reclaim_turn(struct far *far, uint64_t now)
 		return;
 	if (reserve_low(far) && now >= far->reclaim_at)
 		evict(far, now);
+	else if (cold_wanted(far))
+		evict_cold(far, now);
 	else if (may_clean(far) && now >= far->clean_at)
 		clean_ahead(far, now);
 }
@@ -341,7 +368,9 @@ uint64_t reclaim_deadline(const struct far *far)
 
 	if (far->open)
 		return far->now;
-	if (!reserve_low(far) || far->settled < far->raised)
+	if (far->settled < far->raised)
 		return UINT64_MAX;
+	if (!reserve_low(far))
+		return cold_wanted(far) ? paced : UINT64_MAX;
 	return far->reclaim_at > paced ? far->reclaim_at : paced;
 }

@@ -18,6 +18,8 @@ enum plant {
 	PLANT_RECLAIM_RECENT, /* reclaim a page that an instruction still needs */
 	PLANT_PREFETCH_LOST, /* map a prefetched page whose READ failed (R4) */
 	PLANT_PREFETCH_RESERVE, /* prefetch takes the frames that faults live on (R5) */
+	PLANT_RECLAIM_PINNED, /* reclaim takes a pinned page */
+	PLANT_HINT_LOST, /* map a page whose READ for a hint failed (R4) */
 	PLANT_COUNT,
 };
 
