@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "annex/doorbell.h"
 #include "boot/devices.h"
 #include "lib/log.h"
 #include "lib/panic.h"
@@ -168,6 +169,8 @@ void devices_hide(pci_address nic)
 	hide_function(nic, "fabric NIC");
 	if (fw_cfg_there())
 		hidden_add(HIDDEN_PORTS, FW_CFG_PORT_FIRST, FW_CFG_PORT_LAST, "fw_cfg");
+	/* Its one use is picked out before this table is asked (virt/bell.h). */
+	hidden_add(HIDDEN_PORTS, DOORBELL_PORT, DOORBELL_PORT + 3, "doorbell");
 	hidden_add(HIDDEN_PORTS, COM2_FIRST, COM2_LAST, "management port");
 	for (unsigned f = 0; f < 256; f++) {
 		if (pci_read16((pci_address)f, REG_VENDOR) == VENDOR_VIRTIO &&

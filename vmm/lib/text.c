@@ -277,3 +277,37 @@ bool text_ipv4(const char *text, uint32_t *address)
 	*address = result;
 	return true;
 }
+
+static bool is_shown(uint32_t code)
+{
+	if (code < ' ' || (code >= 0x7f && code < 0xa0))
+		return false;
+	if (code >= 0x2028 && code <= 0x202e)
+		return false;
+	return !(code >= 0x2066 && code <= 0x2069);
+}
+
+size_t text_character(const char *text, size_t length)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	const uint8_t *byte = (const uint8_t *)text;
+	uint32_t code;
+	size_t bytes;
+
+	if (!length)
+		return 0;
+	if (*byte < 0x80)
+		return is_shown(*byte);
+	bytes = *byte < 0xc0 ? 0 : *byte < 0xe0 ? 2 : *byte < 0xf0 ? 3 : *byte < 0xf8 ? 4 : 0;
+	if (!bytes || bytes > length)
+		return 0;
+	code = *byte & (0x7fu >> bytes);
+	for (size_t i = 1; i < bytes; i++) {
+		if ((byte[i] & 0xc0) != 0x80)
+			return 0;
+		code = code << 6 | (byte[i] & 0x3f);
+	}
+	if (code < least[bytes] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
+		return 0;
+	return is_shown(code) ? bytes : 0;
+}

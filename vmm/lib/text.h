@@ -22,6 +22,12 @@ bool text_size(const char *text, uint64_t *bytes);
 /* Whole text as an unsigned number in base 10 or 16 (no prefix). */
 bool text_number(const char *text, unsigned base, uint64_t *value);
 
+/*
+ * Bytes of the UTF-8 character (RFC 3629) at `text`, of which `length` bytes are there. 0: none, or one
+ * that a terminal would obey instead of showing it: a control, a line end, a change of direction.
+ */
+size_t text_character(const char *text, size_t length);
+
 /* "10.0.0.1" -> 0x0a000001. */
 bool text_ipv4(const char *text, uint32_t *address);
 

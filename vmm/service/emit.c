@@ -88,3 +88,38 @@ void emit_string(struct emit *e, const char *key, const char *value)
 	put_escaped(e, value);
 	put(e, "\"", 1);
 }
+
+void emit_text(struct emit *e, const char *key, const char *text, size_t length)
+{
+	size_t n;
+
+	begin_value(e, key);
+	put(e, "\"", 1);
+	for (size_t i = 0; i < length; i += n) {
+		n = text_character(text + i, length - i);
+		if (text[i] == '"' || text[i] == '\\')
+			put(e, "\\", 1);
+		if (n)
+			put(e, text + i, n);
+		else if (text[i] == '\n')
+			put(e, "\\n", 2);
+		else
+			put(e, "?", 1);
+		n += !n;
+	}
+	put(e, "\"", 1);
+}
+
+void emit_hex(struct emit *e, const char *key, const void *bytes, size_t length)
+{
+	static const char digits[] = "0123456789abcdef";
+	const uint8_t *byte = bytes;
+
+	begin_value(e, key);
+	put(e, "\"", 1);
+	for (size_t i = 0; i < length; i++) {
+		put(e, &digits[byte[i] >> 4], 1);
+		put(e, &digits[byte[i] & 15], 1);
+	}
+	put(e, "\"", 1);
+}

@@ -32,4 +32,13 @@ void emit_bool(struct emit *e, const char *key, bool value);
 /* Any bytes: what is not printable ASCII is escaped, one byte as one code point. */
 void emit_string(struct emit *e, const char *key, const char *value);
 
+/*
+ * Hostile text, at most twice its length: UTF-8 as it is, but for what text_character() refuses: \n is
+ * escaped, other bytes become question marks.
+ */
+void emit_text(struct emit *e, const char *key, const char *text, size_t length);
+
+/* Bytes as hexadecimal digits. */
+void emit_hex(struct emit *e, const char *key, const void *bytes, size_t length);
+
 #endif

@@ -5,6 +5,7 @@
 #include "service/manage.h"
 
 #define PREFIX "annex/"
+#define WORD   24u /* bytes of an argument, tell's apart */
 
 void manage_init(struct manage *m, manage_answer *answer, void *context,
 	size_t (*write)(const char *text, size_t length))
@@ -40,6 +41,24 @@ static bool id_valid(const char *id)
 	return true;
 }
 
+/* NULL, or what is wrong. */
+static const char *take_argument(const char *at, struct manage_request *request)
+{
+	while (*at == ' ')
+		at++;
+	if (strcmp(request->command, "tell") == 0) {
+		if (strlen(at) >= sizeof(request->argument))
+			return "text too long: 192 bytes at most";
+		memcpy(request->argument, at, strlen(at));
+		return NULL;
+	}
+	if (*at && !take_word(&at, request->argument, WORD))
+		return "argument too long";
+	while (*at == ' ')
+		at++;
+	return *at ? "too many arguments" : NULL;
+}
+
 /*
  * False: the line cannot be answered, because it is not a request (noise, our own echo) or has no
  * good id. *error: it is answered by that.
@@ -63,17 +82,10 @@ static bool parse(const char *line, struct manage_request *request, const char *
 		return true;
 	}
 	if (!take_word(&at, request->command, sizeof(request->command))) {
-		*error = "no such command; there are status, counters, histogram, log";
+		*error = MANAGE_NO_COMMAND;
 		return true;
 	}
-	while (*at == ' ')
-		at++;
-	if (*at && !take_word(&at, request->argument, sizeof(request->argument)))
-		*error = "argument too long";
-	while (*at == ' ')
-		at++;
-	if (*at && !*error)
-		*error = "too many arguments";
+	*error = take_argument(at, request);
 	return true;
 }
 

@@ -10,14 +10,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "annex/doorbell.h"
 #include "annex/manage.h"
+
+#define MANAGE_NO_COMMAND                                                                          \
+	"no such command; there are status, counters, histogram, log, agent, tell, reply"
 
 struct emit;
 
 struct manage_request {
 	char id[MANAGE_ID_MAX + 1];
 	char command[16];
-	char argument[24]; /* empty: none */
+	char argument[DOORBELL_MESSAGE_MAX + 1]; /* empty: none; of tell: the line's rest */
 };
 
 /*

@@ -5,6 +5,7 @@
 #include "fabric/session.h"
 #include "lib/log.h"
 #include "lib/text.h"
+#include "service/doorbell.h"
 #include "service/emit.h"
 #include "service/manage.h"
 #include "service/report.h"
@@ -156,6 +157,9 @@ static void service_part(const struct report *r, struct emit *e)
 #define X(name, text) emit_number(e, #name, r->counters.name);
 	SERVICE_COUNTERS(X)
 #undef X
+#define X(name, text) emit_number(e, #name, r->doorbell->counters.name);
+	DOORBELL_COUNTERS(X)
+#undef X
 	emit_close(e, '}');
 }
 
@@ -223,6 +227,61 @@ static const char *report_log(const struct report *r, struct emit *e, const char
 	return NULL;
 }
 
+static const char *agent_state(const struct doorbell *d, uint64_t age)
+{
+	if (d->state != DOORBELL_ALIVE)
+		return d->state == DOORBELL_NONE ? "none" : "ended";
+	return age >= DOORBELL_SILENT_NS ? "silent" : "alive";
+}
+
+static const char *report_agent(const struct report *r, struct emit *e, const char *argument)
+{
+	const struct doorbell *d = r->doorbell;
+	uint64_t age = d->session && r->now > d->heard ? r->now - d->heard : 0;
+	struct far_pins pins = {0};
+
+	if (r->far)
+		far_pins(r->far, &pins);
+	emit_string(e, "state", agent_state(d, age));
+	emit_number(e, "session", d->session);
+	emit_number(e, "age_ns", age);
+	emit_number(e, "pinned", pins.pinned);
+	emit_number(e, "budget", pins.budget);
+	emit_number(e, "queued", pins.queued);
+	emit_number(e, "message", d->message);
+	emit_number(e, "replied", d->replied);
+	emit_hex(e, "report", d->report, d->report_length);
+	return NULL;
+}
+
+static const char *report_tell(const struct report *r, struct emit *e, const char *text)
+{
+	size_t length = strlen(text), n;
+	uint64_t message;
+
+	if (!length)
+		return "tell wants a text";
+	for (size_t i = 0; i < length; i += n) {
+		n = text_character(text + i, length - i);
+		if (!n)
+			return "tell wants printable text in UTF-8";
+	}
+	message = doorbell_tell(r->doorbell, text, length);
+	if (!message)
+		return "no agent speaks to the VMM; is annex-agent running in the guest?";
+	emit_number(e, "message", message);
+	return NULL;
+}
+
+static const char *report_reply(const struct report *r, struct emit *e, const char *argument)
+{
+	const struct doorbell *d = r->doorbell;
+
+	emit_number(e, "message", d->replied);
+	emit_text(e, "text", d->reply, d->reply_length);
+	return NULL;
+}
+
 const char *report_end_answer(
 	void *context, struct emit *result, const struct manage_request *request)
 {
@@ -252,6 +311,9 @@ const char *report_answer(void *context, struct emit *result, const struct manag
 		{"counters", report_counters, false},
 		{"histogram", report_histogram, false},
 		{"log", report_log, true},
+		{"agent", report_agent, false},
+		{"tell", report_tell, true},
+		{"reply", report_reply, false},
 	};
 
 	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
@@ -261,5 +323,5 @@ const char *report_answer(void *context, struct emit *result, const struct manag
 			return "this command takes no argument";
 		return commands[i].report(context, result, request->argument);
 	}
-	return "no such command; there are status, counters, histogram, log";
+	return MANAGE_NO_COMMAND;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the management channel tells: the results of annex/manage.h. Neutral, reads only. */
+/*
+ * What the management channel tells: the results of annex/manage.h. Neutral; changes nothing but by
+ * `tell`, for the guest's agent.
+ */
 #ifndef ANNEX_REPORT_H
 #define ANNEX_REPORT_H
 
@@ -11,6 +14,7 @@
 #include "nic/nic.h"
 
 struct config;
+struct doorbell;
 struct emit;
 struct manage_request;
 struct session;
@@ -50,6 +54,7 @@ struct report {
 	struct session *const *session;
 	unsigned sessions;
 	const struct far *far;
+	struct doorbell *doorbell;
 	uint64_t far_base;
 	unsigned cpus; /* of the guest */
 	uint64_t pinned_bytes;

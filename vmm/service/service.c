@@ -15,6 +15,7 @@
 #include "machine/memory.h"
 #include "nic/card.h"
 #include "service/core.h"
+#include "service/doorbell.h"
 #include "service/manage.h"
 #include "service/report.h"
 #include "service/service.h"
@@ -47,6 +48,7 @@ struct service {
 	struct session *session[CONFIG_SERVERS];
 	struct far *far;
 	struct session_events events;
+	struct doorbell doorbell;
 	struct manage manage;
 	struct report report;
 	uint64_t manage_at; /* next look at the port, or next bytes */
@@ -167,6 +169,7 @@ static bool turn(struct service *s)
 		fabric_turn(s->fabric, clock_now());
 	}
 	if (s->far) {
+		work |= doorbell_turn(&s->doorbell, virt_ring, s->report.cpus, clock_now());
 		far_reclaim(s->far, clock_now());
 		virt_wake_waiting();
 		shootdown_turn(&virt_shootdown, clock_now());
@@ -218,7 +221,7 @@ static void rest(struct service *s)
 	__atomic_store_n((uint32_t *)&service_asleep, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!s->nic.ops->notify(&s->nic, true) && !fault_is_new(s) &&
-		!(s->far && far_busy(s->far))) {
+		!doorbell_posted(virt_ring, s->report.cpus) && !(s->far && far_busy(s->far))) {
 		/* Asked behind notify(): it may have sent what a timer waits for. */
 		at = deadline(s, now);
 		if (at > now) {
@@ -488,6 +491,7 @@ static void start_report(struct service *s)
 	r->nic = &s->nic;
 	r->session = s->session;
 	r->cpus = layout_guest_cpus();
+	r->doorbell = &s->doorbell;
 	for (unsigned i = 0; i < layout.pinned_count; i++)
 		r->pinned_bytes += layout.pinned[i].bytes;
 	check(r->cpus <= SHOOTDOWN_CPUS);
@@ -509,6 +513,7 @@ void service_start(const struct config *config, const service_window *window)
 	open_sessions(s);
 	start_far(s);
 	s->report.far = s->far;
+	doorbell_start(&s->doorbell, s->far, s->window->base, s->window->pages, clock_now());
 	wait_for_servers(s);
 	s->report.state = REPORT_RUNNING;
 	s->report.reason[0] = 0;

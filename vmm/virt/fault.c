@@ -3,10 +3,7 @@
  * A far fault's way to the service core (architecture section 4). The vCPU runs nothing of the
  * engine: it posts, wakes whom it must, waits.
  */
-#include <stdatomic.h>
-#include "machine/apic.h"
 #include "machine/clock.h"
-#include "service/service.h"
 #include "virt/apic_trap.h"
 #include "virt/fault.h"
 #include "virt/insn.h"
@@ -21,14 +18,7 @@ static void post(struct vcpu *v, uint64_t gpa, bool write)
 	m->gpa = gpa & ~(SLAT_PAGE - 1);
 	m->access = write ? MAILBOX_WRITE : MAILBOX_READ;
 	m->posted = clock_now();
-	atomic_store_explicit(&m->state, MAILBOX_POSTED, memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load(&service_asleep))
-		apic_send_fixed(service_apic_id, APIC_VECTOR_WAKE);
-	virt_sleep_while(v, &m->state, MAILBOX_POSTED);
-	/* Woken because the VMM stops: the mailbox stays the service core's. */
-	if (atomic_load(&m->state) == MAILBOX_DONE)
-		atomic_store_explicit(&m->state, MAILBOX_EMPTY, memory_order_release);
+	virt_ask(v, &m->state);
 }
 
 static void far(struct vcpu *v, const struct slat_window *w, uint64_t gpa, bool write)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* AMD APM vol. 3 appendix E; SDM vol. 2A, CPUID. */
 #include <stddef.h>
+#include <string.h>
+#include "annex/doorbell.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/leaves.h"
@@ -48,6 +50,26 @@ static void watch(const struct vcpu *v)
 		watcher = NULL;
 }
 
+/*
+ * An outer hypervisor's clock and event pages would be written at our guest's addresses: in the place
+ * of its leaves stands what tells of the doorbell.
+ */
+static struct cpuid hypervisor_leaf(uint32_t leaf)
+{
+	struct cpuid r = {0};
+
+	if (leaf == DOORBELL_LEAF) {
+		r.eax = DOORBELL_LEAF + 1;
+		memcpy(&r.ebx, DOORBELL_SIGNATURE, 4);
+		memcpy(&r.ecx, DOORBELL_SIGNATURE + 4, 4);
+		memcpy(&r.edx, DOORBELL_SIGNATURE + 8, 4);
+	} else if (leaf == DOORBELL_LEAF + 1) {
+		r.eax = DOORBELL_VERSION;
+		r.ebx = DOORBELL_PORT;
+	}
+	return r;
+}
+
 void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 {
 	uint32_t leaf = (uint32_t)v->gpr[GPR_RAX], sub = (uint32_t)v->gpr[GPR_RCX];
@@ -90,9 +112,8 @@ void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 		r = (struct cpuid){0};
 		break;
 	}
-	/* An outer hypervisor's clock and event pages would be written at our guest's addresses. */
 	if (leaf >> 28 == 4)
-		r = (struct cpuid){0};
+		r = hypervisor_leaf(leaf);
 	v->gpr[GPR_RAX] = r.eax;
 	v->gpr[GPR_RBX] = r.ebx;
 	v->gpr[GPR_RCX] = r.ecx;

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include "machine/hidden.h"
 #include "machine/x86.h"
+#include "virt/bell.h"
 #include "virt/ports.h"
 
 #define CONFIG_ENABLE 0x80000000u
@@ -152,6 +153,8 @@ void ports_access(struct vcpu *v, uint16_t port, unsigned bytes, bool in)
 	/* A 32-bit register write clears the upper half, narrower ones keep the rest. */
 	uint64_t written = bytes == 4 ? UINT64_MAX : (1ull << bytes * 8) - 1;
 
+	if (in && bell_in(v, port, bytes))
+		return;
 	if (in)
 		v->gpr[GPR_RAX] = (v->gpr[GPR_RAX] & ~written) | ports_in(port, bytes);
 	else

@@ -102,4 +102,10 @@ void virt_sort_nmis(struct vcpu *v);
  */
 void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t value);
 
+/*
+ * Posts the mailbox or ring whose state this is, wakes the service core and waits as above. True: it
+ * was answered, and is the vCPU's again; false: the VMM stops, and it stays the service core's.
+ */
+bool virt_ask(struct vcpu *v, _Atomic uint32_t *state);
+
 #endif

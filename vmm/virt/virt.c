@@ -25,6 +25,7 @@
 
 struct shootdown virt_shootdown;
 struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
+struct ring virt_ring[SHOOTDOWN_CPUS];
 const struct virt_vendor *virt_vendor;
 struct slat virt_slat;
 struct vcpu virt_vcpu[SHOOTDOWN_CPUS];
@@ -164,6 +165,19 @@ void virt_sleep_while(struct vcpu *v, const _Atomic uint32_t *word, uint32_t val
 		atomic_exchange(&v->asleep, 0);
 		virt_sort_nmis(v);
 	}
+}
+
+bool virt_ask(struct vcpu *v, _Atomic uint32_t *state)
+{
+	atomic_store_explicit(state, MAILBOX_POSTED, memory_order_release);
+	atomic_thread_fence(memory_order_seq_cst);
+	if (atomic_load(&service_asleep))
+		apic_send_fixed(service_apic_id, APIC_VECTOR_WAKE);
+	virt_sleep_while(v, state, MAILBOX_POSTED);
+	if (atomic_load(state) != MAILBOX_DONE)
+		return false;
+	atomic_store_explicit(state, MAILBOX_EMPTY, memory_order_release);
+	return true;
 }
 
 void virt_wake_waiting(void)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "far/mailbox.h"
+#include "service/ring.h"
 #include "slat/format.h"
 #include "slat/shootdown.h"
 
@@ -34,6 +35,7 @@ const struct slat_window *virt_build_slat(void);
 
 extern struct shootdown virt_shootdown;
 extern struct mailbox virt_mailbox[SHOOTDOWN_CPUS];
+extern struct ring virt_ring[SHOOTDOWN_CPUS];
 
 /* Each CPU, service core included: switches virtualisation on. */
 void virt_cpu_init(unsigned cpu);
