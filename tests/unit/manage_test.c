@@ -12,7 +12,9 @@
 #include "boot/config.h"
 #include "fabric/session.h"
 #include "lib/log.h"
+#include "lib/text.h"
 #include "machine/clock.h"
+#include "service/doorbell.h"
 #include "service/emit.h"
 #include "service/manage.h"
 #include "service/report.h"
@@ -60,6 +62,26 @@ void far_extents(const struct far *far, uint32_t *total, uint32_t *leased, uint3
 const struct far_counters *far_counters(const struct far *far)
 {
 	return &far_totals;
+}
+
+void far_pins(const struct far *far, struct far_pins *pins)
+{
+	*pins = (struct far_pins){.pinned = 5, .pinning = 6, .budget = 7, .queued = 8};
+}
+
+enum far_hint_result far_hint(
+	struct far *far, enum far_hint hint, const struct far_hint_range *range, unsigned count)
+{
+	return FAR_HINT_OK;
+}
+
+void far_hint_forget(struct far *far)
+{
+}
+
+unsigned far_samples(struct far *far, uint64_t *gpa, unsigned max)
+{
+	return 0;
 }
 
 const struct far_histograms *far_histograms(const struct far *far)
@@ -121,6 +143,7 @@ static struct config config = {
 static struct nic nic;
 static struct report report;
 static struct manage manage;
+static struct doorbell doorbell;
 
 static int setup(void **state)
 {
@@ -134,9 +157,11 @@ static int setup(void **state)
 		.session = some_sessions,
 		.sessions = 2,
 		.far = some_far,
+		.doorbell = &doorbell,
 		.far_base = 1ull << 38,
 		.cpus = 1,
 	};
+	doorbell_start(&doorbell, some_far, report.far_base, 4096, report.now);
 	manage_init(&manage, report_answer, &report, port_write);
 	sent_length = 0;
 	sent[0] = 0;
@@ -347,6 +372,159 @@ static void log_in_parts(void **state)
 	assert_error("annex/1 1 log x\n", "number");
 }
 
+/* The agent in the guest: one request, which must go well. */
+static void guest(enum doorbell_request request, uint64_t w0, uint64_t w1, uint64_t w2)
+{
+	struct ring ring = {.request = request, .session = doorbell.session, .word = {w0, w1, w2}};
+
+	doorbell_request(&doorbell, &ring, report.now);
+	assert_int_equal(ring.result, DOORBELL_OK);
+}
+
+static void guest_puts(enum doorbell_buffer buffer, const void *bytes, size_t length)
+{
+	for (size_t at = 0; at < length; at += DOORBELL_CHUNK) {
+		struct ring ring = {.request = DOORBELL_PUT,
+			.session = doorbell.session,
+			.word = {(uint64_t)buffer << 32 | at}};
+		size_t part = length - at < DOORBELL_CHUNK ? length - at : DOORBELL_CHUNK;
+
+		memcpy(&ring.word[1], (const char *)bytes + at, part);
+		doorbell_request(&doorbell, &ring, report.now);
+		assert_int_equal(ring.result, DOORBELL_OK);
+	}
+	guest(DOORBELL_COMMIT, buffer, length, doorbell.message);
+}
+
+static void assert_agent(const char *state, uint64_t session, const char *hex)
+{
+	json_t *r = ask_result("annex/1 1 agent\n");
+
+	assert_string_equal(json_string_value(json_object_get(r, "state")), state);
+	assert_int_equal(number(r, "session"), session);
+	assert_string_equal(json_string_value(json_object_get(r, "report")), hex);
+	assert_int_equal(number(r, "pinned"), 5);
+	assert_int_equal(number(r, "budget"), 7);
+	assert_int_equal(number(r, "queued"), 8);
+	json_decref(r);
+}
+
+/* Time passes in turns of the service loop. */
+static void pass(uint64_t ns)
+{
+	for (uint64_t end = report.now + ns; report.now < end;) {
+		report.now += 10000000;
+		doorbell_turn(&doorbell, NULL, 0, report.now);
+	}
+}
+
+static void agent(void **state)
+{
+	uint8_t bytes[DOORBELL_REPORT_MAX];
+	char hex[2 * DOORBELL_REPORT_MAX + 1];
+	json_t *r;
+
+	assert_agent("none", 0, "");
+	guest(DOORBELL_HELLO, DOORBELL_VERSION, 0, 0);
+	assert_agent("alive", 1, "");
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		bytes[i] = (uint8_t)(255 - i);
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	}
+	guest_puts(DOORBELL_REPORT, bytes, sizeof(bytes));
+	assert_agent("alive", 1, hex);
+	pass(2900000000);
+	r = ask_result("annex/1 1 agent\n");
+	assert_int_equal(number(r, "age_ns"), 2900000000);
+	json_decref(r);
+	assert_agent("alive", 1, hex);
+	pass(100000000);
+	assert_agent("silent", 1, hex);
+	pass(DOORBELL_LEASE_NS);
+	assert_agent("ended", 1, hex);
+	guest(DOORBELL_HELLO, DOORBELL_VERSION, 0, 0);
+	assert_agent("alive", 2, "");
+	guest(DOORBELL_BYE, 0, 0, 0);
+	assert_agent("ended", 2, "");
+	report.far = NULL;
+	json_decref(ask_result("annex/1 1 agent\n"));
+}
+
+static void assert_reply(uint64_t message, const char *text)
+{
+	json_t *r = ask_result("annex/1 1 reply\n");
+
+	assert_int_equal(number(r, "message"), message);
+	assert_string_equal(json_string_value(json_object_get(r, "text")), text);
+	json_decref(r);
+}
+
+static void tell_and_reply(void **state)
+{
+	char line[MANAGE_REQUEST_MAX], text[DOORBELL_MESSAGE_MAX + 2];
+	json_t *r;
+
+	assert_reply(0, "");
+	assert_error("annex/1 1 tell stat\n", "annex-agent");
+	guest(DOORBELL_HELLO, DOORBELL_VERSION, 0, 0);
+	r = ask_result("annex/1 1 tell  pin  \"a b\" \xc3\xa9  \n");
+	assert_int_equal(number(r, "message"), 1);
+	json_decref(r);
+	assert_int_equal(doorbell.message_length, 15);
+	assert_memory_equal(doorbell.message_text, "pin  \"a b\" \xc3\xa9  ", 15);
+	guest_puts(DOORBELL_REPLY, "ok\n\"two\" \\ \xe2\x82\xac", 14);
+	assert_reply(1, "ok\n\"two\" \\ \xe2\x82\xac");
+	assert_error("annex/1 1 tell\n", "wants a text");
+	assert_error("annex/1 1 tell a\tb\n", "printable");
+	assert_error("annex/1 1 tell a\x1b[2Jb\n", "printable");
+	assert_error("annex/1 1 tell \xc3\n", "printable");
+	assert_error("annex/1 1 tell \xc2\x9b\n", "printable");
+	assert_int_equal(doorbell.message, 1);
+	memset(text, 'x', sizeof(text));
+	snprintf(line, sizeof(line), "annex/1 1234567890123456 tell %.*s\n",
+		DOORBELL_MESSAGE_MAX + 1, text);
+	assert_error(line, "192");
+	snprintf(line, sizeof(line), "annex/1 1234567890123456 tell %.*s\n", DOORBELL_MESSAGE_MAX,
+		text);
+	json_decref(ask_result(line));
+	assert_int_equal(doorbell.message_length, DOORBELL_MESSAGE_MAX);
+	/* The one before still is the last that was replied to. */
+	assert_reply(1, "ok\n\"two\" \\ \xe2\x82\xac");
+	guest(DOORBELL_BYE, 0, 0, 0);
+	assert_error("annex/1 1 tell stat\n", "annex-agent");
+}
+
+/* The longest replies, and random ones: always a line of JSON with no byte that a terminal obeys. */
+static void hostile_replies(void **state)
+{
+	static const char worst[] = {'"', '\\', '\n', 0x1b};
+	char reply[DOORBELL_REPLY_MAX];
+
+	srand(11);
+	guest(DOORBELL_HELLO, DOORBELL_VERSION, 0, 0);
+	for (unsigned round = 0; round < 300; round++) {
+		const char *text;
+		size_t length = round < 5 ? sizeof(reply) : (size_t)rand() % sizeof(reply);
+		json_t *r;
+
+		for (size_t i = 0; i < sizeof(reply); i++)
+			reply[i] = round < 4 ? worst[round] : (char)rand();
+		json_decref(ask_result("annex/1 1 tell x\n"));
+		guest_puts(DOORBELL_REPLY, reply, length);
+		report.now += 100000000;
+		r = ask_result("annex/1 1234567890123456 reply\n");
+		text = json_string_value(json_object_get(r, "text"));
+		for (size_t i = 0, n; text[i]; i += n) {
+			n = text_character(text + i, strlen(text + i));
+			if (text[i] == '\n')
+				n = 1;
+			assert_true(n > 0);
+		}
+		assert_true(round >= 3 || strlen(text) == sizeof(reply));
+		json_decref(r);
+	}
+}
+
 static void wrong_requests_are_answered(void **state)
 {
 	assert_error("annex/2 1 status\n", "annex/1");
@@ -355,6 +533,8 @@ static void wrong_requests_are_answered(void **state)
 	assert_error("annex/1 1 reboot\n", "no such command");
 	assert_error("annex/1 1 averyveryverylongcommand\n", "no such command");
 	assert_error("annex/1 1 status now\n", "no argument");
+	assert_error("annex/1 1 agent x\n", "no argument");
+	assert_error("annex/1 1 reply x\n", "no argument");
 	assert_error("annex/1 1 log 1 2\n", "too many");
 	assert_error("annex/1 1 log 12345678901234567890123456789\n", "too long");
 }
@@ -471,6 +651,9 @@ int main(void)
 		cmocka_unit_test_setup(counters, setup),
 		cmocka_unit_test_setup(an_answer_that_does_not_fit_is_an_error, setup),
 		cmocka_unit_test_setup(histogram, setup),
+		cmocka_unit_test_setup(agent, setup),
+		cmocka_unit_test_setup(tell_and_reply, setup),
+		cmocka_unit_test_setup(hostile_replies, setup),
 		cmocka_unit_test_setup(log_in_parts, setup),
 		cmocka_unit_test_setup(wrong_requests_are_answered, setup),
 		cmocka_unit_test_setup(noise_is_dropped, setup),

@@ -86,6 +86,31 @@ static void addresses(void **state)
 		assert_false(text_ipv4(bad[i], &a));
 }
 
+static void characters(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+	} good[] = {{"a", 1}, {"~", 1}, {" ", 1}, {"\xc2\xa0", 2}, {"\xc3\xa4", 2}, {"\xdf\xbf", 2},
+		{"\xe0\xa0\x80", 3}, {"\xe2\x82\xac", 3}, {"\xed\x9f\xbf", 3}, {"\xee\x80\x80", 3},
+		{"\xf0\x90\x80\x80", 4}, {"\xf4\x8f\xbf\xbf", 4}};
+	/* controls, cut off, no lead byte, overlong, surrogates, beyond Unicode, line ends, direction */
+	static const char *const bad[] = {"\n", "\x1b", "\x7f", "\xc2\x9b", "\xc3", "\xc3(",
+		"\xe2\x82", "\xe2\x82(", "\xf0\x90\x80", "\x80", "\xbf", "\xff", "\xfe",
+		"\xf8\x88\x80\x80\x80", "\xc0\xaf", "\xc1\xbf", "\xe0\x9f\xbf", "\xf0\x8f\xbf\xbf",
+		"\xed\xa0\x80", "\xed\xbf\xbf", "\xf4\x90\x80\x80", "\xf7\xbf\xbf\xbf",
+		"\xe2\x80\xa8", "\xe2\x80\xae", "\xe2\x81\xa6", "\xe2\x81\xa9"};
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(text_character(good[i].bytes, 4), good[i].length);
+		for (size_t cut = 0; cut < good[i].length; cut++)
+			assert_int_equal(text_character(good[i].bytes, cut), 0);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(text_character(bad[i], strlen(bad[i])), 0);
+	assert_int_equal(text_character("", 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -94,6 +119,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(characters),
 	};
 
 	return cmocka_run_group_tests_name("text", tests, NULL, NULL);

@@ -2,7 +2,7 @@
 UNIT_TESTS += $(BUILD)/unit/ports_test $(BUILD)/unit/insn_test
 
 # Its own include directory goes first: the machine's port instructions are the test's.
-$(BUILD)/unit/ports_test: tests/unit/ports_test.c vmm/virt/ports.c vmm/machine/hidden.c
+$(BUILD)/unit/ports_test: tests/unit/ports_test.c vmm/virt/ports.c vmm/virt/bell.c vmm/machine/hidden.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_ports -Ivmm -o $@ \
 		$(filter %.c,$^) -lcmocka
