@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* AMD APM vol. 3 appendix E; Intel SDM vol. 2A, CPUID. */
+#include <string.h>
+#include "annex/doorbell.h"
 #include "itest.h"
 
 #define LEAF1_MONITOR (1u << 3)
@@ -41,11 +43,22 @@ static void mirrors(void)
 
 static void outer_leaves(void)
 {
+	static const char signature[] = DOORBELL_SIGNATURE;
+	struct cpuid first = cpuid(DOORBELL_LEAF, 0), second = cpuid(DOORBELL_LEAF + 1, 0);
+	uint32_t words[3] = {first.b, first.c, first.d};
 	bool all = true;
 
-	for (uint32_t i = 0; i < 0x20; i++)
-		all = all && empty(0x40000000 + i) && empty(0x40000100 + i);
-	ok(all, "CPUID 0x40000000-0x4000011f: an outer hypervisor's leaves are empty");
+	same(first.a, DOORBELL_LEAF + 1, "CPUID 0x40000000 counts the VMM's leaves");
+	ok(!memcmp(words, signature, sizeof(words)), "CPUID 0x40000000 is signed by Annex");
+	same(second.a, DOORBELL_VERSION, "CPUID 0x40000001 has the doorbell's version");
+	same(second.b, DOORBELL_PORT, "CPUID 0x40000001 has the doorbell's port");
+	ok(!second.c && !second.d, "CPUID 0x40000001 has nothing else");
+	for (uint32_t i = 2; i < 0x20; i++)
+		all = all && empty(0x40000000 + i);
+	/* Where guests look for one hypervisor behind another. */
+	for (uint32_t i = 0x100; i < 0x10000; i += 0x100)
+		all = all && empty(0x40000000 + i) && empty(0x40000001 + i);
+	ok(all, "CPUID 0x40000002-0x4000ff01: an outer hypervisor's leaves are empty");
 	ok(empty(0x4fffffff), "CPUID 0x4fffffff is empty");
 }
 

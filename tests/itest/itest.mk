@@ -3,7 +3,7 @@
 
 ITEST_SOURCES := $(wildcard tests/itest/*.c) vmm/lib/text.c vmm/lib/string.c
 ITEST_OBJECTS := $(BUILD)/itest/head.o $(patsubst %.c,$(BUILD)/itest/%.o,$(notdir $(ITEST_SOURCES)))
-ITEST_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Itests/itest -Ivmm -ffreestanding \
+ITEST_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Itests/itest -Ivmm -Iinclude -ffreestanding \
 	-fno-stack-protector -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
 
