@@ -105,6 +105,7 @@ static void required_keys_suffice(void **state)
 	assert_int_equal(c.prefetch, 32);
 	assert_false(c.wakeup_mailbox);
 	assert_true(c.pcache == 0);
+	assert_true(c.pin == 0);
 	assert_int_equal(c.log, LOG_INFO);
 	assert_false(c.boot_disk);
 }
@@ -113,7 +114,7 @@ static void optional_keys(void **state)
 {
 	struct config c;
 
-	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = 0\n"
+	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = 0\npin = 12K\n"
 		 "boot = disk\n"
 		 "server = far-one_2.x 192.168.7.9:4000 # another\r\n\n   \n# end");
 	assert_int_equal(c.gateway, 0x0a0000fe);
@@ -121,6 +122,7 @@ static void optional_keys(void **state)
 	assert_int_equal(c.prefetch, 0);
 	assert_int_equal(c.log, LOG_DEBUG);
 	assert_true(c.pcache == 128ull << 20);
+	assert_true(c.pin == 12288);
 	assert_true(c.boot_disk);
 	assert_int_equal(c.servers, 2);
 	assert_string_equal(c.server[1].name, "far-one_2.x");
@@ -234,6 +236,9 @@ static void bad_optional_values(void **state)
 	bad("pcache = 1", "config line 8: pcache = 1: must be at least 4K; leave the key out for "
 			  "all local memory");
 	bad("boot = tape", "config line 8: boot = tape: must be kernel or disk");
+	bad("pin = 4097", "config line 8: pin = 4097: must be a multiple of 4K");
+	bad("pin = 16777216G", "config line 8: pin = 16777216G: must be a multiple of 4K");
+	bad("pin = x", "config line 8: pin = x: not a size such as 256M");
 	bad("pcache = x", "config line 8: pcache = x: not a size such as 512M");
 }
 

@@ -59,6 +59,13 @@ static const char *set_pcache(struct config *c, const char *value)
 				 : "must be at least 4K; leave the key out for all local memory";
 }
 
+static const char *set_pin(struct config *c, const char *value)
+{
+	if (!text_size(value, &c->pin))
+		return "not a size such as 256M";
+	return c->pin % 4096 == 0 && c->pin < FAR_MAX ? NULL : "must be a multiple of 4K";
+}
+
 static const char *set_nic(struct config *c, const char *value)
 {
 	return pci_parse(value, &c->nic) ? NULL : "not a PCI address such as 00:10.0";
@@ -247,6 +254,7 @@ static const struct key keys[] = {
 	{CONFIG_KEY_MTU, set_mtu, NULL},
 	{CONFIG_KEY_LOG, set_log, NULL},
 	{CONFIG_KEY_PCACHE, set_pcache, NULL},
+	{CONFIG_KEY_PIN, set_pin, NULL},
 	{CONFIG_KEY_PREFETCH, set_prefetch, NULL},
 	{CONFIG_KEY_WAKEUP, set_wakeup, NULL},
 	{CONFIG_KEY_BOOT, set_boot, NULL},

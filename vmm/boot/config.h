@@ -19,6 +19,7 @@ struct config {
 	uint64_t far;
 	uint64_t pinned;
 	uint64_t pcache; /* 0: all other local memory */
+	uint64_t pin; /* most that hints may pin; 0: none */
 	uint16_t nic; /* pci_address */
 	uint32_t address;
 	uint32_t prefix;

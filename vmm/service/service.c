@@ -393,6 +393,7 @@ static void start_far(struct service *s)
 		.ranges = layout.frames_count,
 		.servers = s->config->servers,
 		.prefetch = s->config->prefetch,
+		.pin = (uint32_t)(s->config->pin / SESSION_PAGE),
 	};
 
 	check(layout.frames_count <= FAR_RANGES);

@@ -53,6 +53,9 @@ static void cpu_features(void)
 	struct leaf r = cpuid(0x40000000, 0), plain, prefixed;
 	uint64_t count;
 
+	expect(r.a == 0x40000001 && r.b == 0x656e6e41 && r.c == 0x6e6e4178 && r.d == 0x7865,
+		"the first leaf of a hypervisor is not Annex's");
+	r = cpuid(0x40000100, 0);
 	expect(!(r.a | r.b | r.c | r.d), "an outer hypervisor's leaf is visible");
 	expect(!(cpuid(0x80000001, 0).c & 4), "SVM is visible");
 	r = cpuid(0x8000000a, 0);
