@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* annex guest show */
 #include <stdio.h>
+#include "toolstack/agent.h"
+#include "toolstack/agent_show.h"
 #include "toolstack/connect.h"
 #include "toolstack/guest.h"
 #include "toolstack/manage.h"
@@ -62,7 +64,9 @@ static int run(struct annex *annex, int count, char **arguments)
 {
 	virDomainPtr domain = connect_guest(annex, arguments[0]);
 	json_t *status = NULL, *answer;
+	struct agent agent;
 	struct guest guest;
+	bool heard = false;
 	int code;
 
 	if (!domain)
@@ -77,12 +81,21 @@ static int run(struct annex *annex, int count, char **arguments)
 		output_warning(annex, "%s", error_text());
 		error_clear();
 	}
+	if (status && json_object_get(status, "far")) {
+		heard = !agent_ask(domain, status, &agent);
+		if (!heard)
+			output_warning(annex, "%s", error_text());
+		error_clear();
+	}
 	answer = guest_json(&guest);
+	json_object_set_new(answer, "agent", heard ? agent_show_json(&agent) : json_null());
 	json_object_set_new(answer, "vmm", status ? json_incref(status) : json_null());
 	if (!output_answer(annex, answer)) {
 		print_guest(&guest);
 		if (status)
 			print_vmm(status);
+		if (heard)
+			agent_show_text(&agent, false);
 	}
 	json_decref(status);
 	guest_free(&guest);

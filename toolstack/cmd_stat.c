@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "toolstack/agent.h"
+#include "toolstack/agent_show.h"
 #include "toolstack/connect.h"
 #include "toolstack/manage.h"
 #include "toolstack/output.h"
@@ -12,12 +14,15 @@
 
 static const char *watch;
 static uint64_t limit;
+static bool top;
 static volatile sig_atomic_t interrupted;
 
 static const struct option_spec options[] = {
 	{"watch", "SECONDS", "a line every SECONDS (default 1) until interrupted", OPTION_MAYBE,
 		&watch},
 	{"count", "N", "with --watch: end after N lines", OPTION_NUMBER, &limit},
+	{"top", NULL, "the guest's processes with the most remote fills too, if it has an agent",
+		OPTION_FLAG, &top},
 	{NULL, NULL, NULL, OPTION_FLAG, NULL},
 };
 
@@ -195,6 +200,7 @@ static int run_once(struct annex *annex, virDomainPtr domain, const char *name)
 {
 	struct rates_sample before = {0}, after = {0};
 	json_t *histogram = NULL;
+	struct agent agent;
 	struct rates rates;
 	int code = sample(domain, &before);
 
@@ -204,13 +210,19 @@ static int run_once(struct annex *annex, virDomainPtr domain, const char *name)
 	}
 	if (!code)
 		code = manage_ask(domain, "histogram", &histogram);
+	if (!code)
+		code = agent_ask(domain, after.status, &agent);
 	if (!code) {
 		rates_between(&before, &after, &rates);
 		if (!output_answer(
-			    annex, json_pack("{s:s,s:o,s:O,s:O,s:O}", "name", name, "rates",
+			    annex, json_pack("{s:s,s:o,s:O,s:O,s:O,s:o}", "name", name, "rates",
 					   rates_json(&rates), "status", after.status, "counters",
-					   after.counters, "histogram", histogram)))
+					   after.counters, "histogram", histogram, "agent",
+					   agent_show_json(&agent)))) {
 			print_once(name, &rates, &after, histogram);
+			putchar('\n');
+			agent_show_text(&agent, top);
+		}
 	}
 	json_decref(histogram);
 	sample_free(&before);
@@ -223,6 +235,9 @@ static int run(struct annex *annex, int count, char **arguments)
 	virDomainPtr domain;
 	int code;
 
+	if (top && watch)
+		return error_set(
+			ERROR_USAGE, "--top does not fit into the lines of --watch. Leave one out");
 	if (limit && !watch)
 		return error_set(ERROR_USAGE, "--count counts the lines of --watch. Add --watch");
 	domain = connect_guest(annex, arguments[0]);

@@ -22,6 +22,8 @@ static const struct command *const commands[] = {
 	&cmd_guest_start,
 	&cmd_guest_stop,
 	&cmd_guest_undefine,
+	&cmd_guest_hint,
+	&cmd_guest_check,
 	&cmd_host_install_boot,
 	&cmd_stat,
 	&cmd_log,

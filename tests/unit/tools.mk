@@ -2,7 +2,8 @@
 # Unit tests of the toolstack: its parts without main, and the VMM's reader of the configuration.
 
 TOOL_UNITS := $(BUILD)/unit/tools_domain_test $(BUILD)/unit/tools_refuse_test \
-	$(BUILD)/unit/tools_parts_test $(BUILD)/unit/tools_files_test
+	$(BUILD)/unit/tools_parts_test $(BUILD)/unit/tools_files_test \
+	$(BUILD)/unit/tools_agent_test
 UNIT_TESTS += $(TOOL_UNITS)
 
 # Their objects, sanitized, once for all of them.
