@@ -1,3 +1,5 @@
 # SPDX-License-Identifier: MIT
-UNIT_TESTS += $(BUILD)/unit/policy_test
-$(BUILD)/unit/policy_test: tests/unit/policy_test.c tests/unit/policy_fixture.c $(MEMSERVER_POLICY)
+POLICY_TESTS := $(addprefix $(BUILD)/unit/,policy_test policy_store_test policy_fuzz)
+UNIT_TESTS += $(POLICY_TESTS)
+
+$(POLICY_TESTS): $(BUILD)/unit/%: tests/unit/%.c tests/unit/policy_fixture.c $(MEMSERVER_POLICY)

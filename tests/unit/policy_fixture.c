@@ -245,3 +245,60 @@ void fixture_trace_clear(struct fixture *f)
 {
 	f->trace[0] = '\0';
 }
+
+int fixture_setup(void **state)
+{
+	static struct fixture fixture;
+
+	fixture_start(&fixture);
+	*state = &fixture;
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_stop(*state);
+	return 0;
+}
+
+struct policy_link *fixture_attached(
+	struct fixture *f, const char *name, uint64_t tenant, uint64_t session, uint32_t extents)
+{
+	struct policy_link *link = fixture_connect(f, name, tenant, session);
+
+	f->counter = 0;
+	assert_int_equal(fixture_attach(f, link, RPC_ATTACH_FRESH, extents, (uint8_t)tenant),
+		RPC_ERROR_NONE);
+	fixture_trace_clear(f);
+	return link;
+}
+
+unsigned fixture_list(struct fixture *f, struct policy_link *link, uint32_t *states, size_t size)
+{
+	struct rpc_list list = {be32_make(0), be32_make(0)};
+	struct rpc_listed listed;
+	struct rpc_extent extent;
+	unsigned total = 0, pages = 0;
+	int64_t last = -1;
+
+	do {
+		struct answer a = fixture_ask(f, link, RPC_LIST, &list, sizeof(list));
+
+		assert_int_equal(fixture_error(&a), RPC_ERROR_NONE);
+		memcpy(&listed, a.body, sizeof(listed));
+		assert_int_equal(
+			a.length, sizeof(listed) + be32_get(listed.count) * sizeof(extent));
+		for (uint32_t i = 0; i < be32_get(listed.count); i++) {
+			memcpy(&extent, &a.body[sizeof(listed) + i * sizeof(extent)],
+				sizeof(extent));
+			assert_true(be32_get(extent.index) > last);
+			last = be32_get(extent.index);
+			if (last < (int64_t)size)
+				states[last] = be32_get(extent.state);
+			total++;
+		}
+		list.first = listed.next;
+		assert_true(++pages < 100);
+	} while (be32_get(listed.next) != RPC_LIST_END);
+	return total;
+}

@@ -45,6 +45,11 @@ void fixture_start(struct fixture *f);
 void fixture_restart(struct fixture *f, bool reboot);
 void fixture_stop(struct fixture *f);
 
+/* cmocka setup and teardown: a server at its first start, *state is its fixture. */
+int fixture_setup(void **state);
+int fixture_teardown(void **state);
+#define fixture_test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+
 /* A connection request that must be accepted; `name` is one letter for the trace. */
 struct policy_link *fixture_connect(
 	struct fixture *f, const char *name, uint64_t tenant, uint64_t session);
@@ -66,6 +71,11 @@ enum rpc_error fixture_attach(struct fixture *f, struct policy_link *link,
 	enum rpc_attach_mode mode, uint32_t extents, uint8_t domain);
 enum rpc_error fixture_lease(struct fixture *f, struct policy_link *link, uint32_t index);
 enum rpc_error fixture_release(struct fixture *f, struct policy_link *link, uint32_t index);
+/* A session that is attached, its trace cleared. */
+struct policy_link *fixture_attached(
+	struct fixture *f, const char *name, uint64_t tenant, uint64_t session, uint32_t extents);
+/* Reads a session's whole list; states[i] is the state of index i. How many there are. */
+unsigned fixture_list(struct fixture *f, struct policy_link *link, uint32_t *states, size_t size);
 
 /* Empties the trace / compares it and empties it. */
 void fixture_trace_clear(struct fixture *f);
