@@ -13,13 +13,17 @@ $(BUILD)/host/fabric/%.o: %.c
 $(FABRIC_LIB): $(FABRIC_LIB_OBJECTS)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-FABRIC_TESTS := wire_test arp_test cm_test qp_test session_test fabric_fuzz
+FABRIC_TESTS := wire_test arp_test cm_test qp_test qp_pace_test qp_receive_test session_test \
+	fabric_fuzz
 UNIT_TESTS += $(addprefix $(BUILD)/unit/,$(FABRIC_TESTS))
 
 $(addprefix $(BUILD)/unit/,$(FABRIC_TESTS)): \
 $(BUILD)/unit/%: tests/unit/%.c $(FABRIC_LIB) $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a -lcmocka
+	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $(filter %.c,$^) $(FABRIC_LIB) $(BUILD)/host/lib.a \
+		-lcmocka
+
+$(patsubst %,$(BUILD)/unit/%_test,qp qp_pace qp_receive): tests/unit/qp_fixture.c
 
 -include $(FABRIC_LIB_OBJECTS:.o=.d)
 

@@ -4,7 +4,8 @@
 UNIT_TESTS += $(BUILD)/unit/virtio_ring_test $(BUILD)/unit/e1000_test
 
 $(BUILD)/unit/virtio_ring_test: tests/unit/virtio_ring_test.c vmm/nic/virtio_ring.c
-$(BUILD)/unit/e1000_test: tests/unit/e1000_test.c vmm/nic/e1000.c vmm/nic/card.c
+$(BUILD)/unit/e1000_test: tests/unit/e1000_test.c tests/unit/e1000_model.c \
+		vmm/nic/e1000.c vmm/nic/card.c
 
 $(BUILD)/unit/virtio_ring_test $(BUILD)/unit/e1000_test: $(BUILD)/host/lib.a
 	@mkdir -p $(@D)

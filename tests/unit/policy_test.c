@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every rule and every error of the memory server's policy: sessions, promises, leases. */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include "tests/unit/policy_fixture.h"
 
 static enum rpc_error refused(struct fixture *f, const struct rpc_hello *hello, size_t length)
