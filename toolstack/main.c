@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&cmd_guest_check,
 	&cmd_host_install_boot,
 	&cmd_stat,
+	&cmd_exporter,
 	&cmd_log,
 	&cmd_doctor,
 	&cmd_version,

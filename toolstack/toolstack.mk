@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The toolstack: the annex command, and the init of the memory-server appliance.
 
-TOOL_PACKAGES := libvirt libxml-2.0 jansson libcurl zlib liblzma
+TOOL_PACKAGES := libvirt libxml-2.0 jansson libcurl libmicrohttpd zlib liblzma
 TOOL_CFLAGS := $(CFLAGS_HOST) $(shell $(PKG_CONFIG) --cflags $(TOOL_PACKAGES))
 TOOL_LIBS := $(shell $(PKG_CONFIG) --libs $(TOOL_PACKAGES))
 

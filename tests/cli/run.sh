@@ -110,7 +110,7 @@ refused() {
 commands=("server provision" "server add" "server list" "server show" "server remove" "server forget"
 	"guest define" "guest list" "guest show" "guest start" "guest stop" "guest undefine"
 	"guest hint" "guest check" "host install-boot"
-	stat log doctor version)
+	exporter stat log doctor version)
 
 usage() {
 	local c
