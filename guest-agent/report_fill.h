@@ -4,6 +4,7 @@
  * itself, and which processes the remote fills are for.
  *
  * The daemon calls, in this order and from one thread:
+ *   report_fill_total()    with each DOORBELL_BEAT
  *   report_fill_samples()  with each DOORBELL_SAMPLE, some times a second
  *   report_fill_scan()     some times a second: goes on looking for the samples' processes, as far as
  *                          the budget has grown since the last call
@@ -46,13 +47,11 @@ struct report_state *report_fill_new(const struct report_config *config);
 void report_fill_free(struct report_state *state);
 void report_fill_window(struct report_state *state, uint64_t far_base, uint64_t far_pages);
 
-/*
- * Addresses of pages just filled (w1..w9 of SAMPLE) and all remote fills so far (w5 of BEAT, any value
- * at first): each sample stands for as many fills as were counted since the sample before it. Addresses
- * outside the window are ignored.
- */
-void report_fill_samples(
-	struct report_state *state, const uint64_t *address, unsigned count, uint64_t fills);
+/* All remote fills so far (BEAT's w5, any value at first): tells how many fills one sample stands for. */
+void report_fill_total(struct report_state *state, uint64_t fills);
+
+/* Addresses of pages just filled (SAMPLE's w1..w9). Those outside the window are ignored. */
+void report_fill_samples(struct report_state *state, const uint64_t *address, unsigned count);
 
 /* now_ns: CLOCK_MONOTONIC, never smaller than in the call before. */
 void report_fill_scan(struct report_state *state, uint64_t now_ns);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guest-agent/check.h"
+
+static const char *const result_text[CHECK_RESULTS] = {"ok", "warn", "fail", "skip"};
+
+static bool quiet(const struct check_line *line)
+{
+	return line->result == CHECK_OK || line->result == CHECK_SKIP;
+}
+
+static size_t line_length(const struct check_line *line, bool brief)
+{
+	size_t head = strlen(result_text[line->result]) + 1 + strlen(line->name) + 2;
+
+	return brief && quiet(line) ? head : head + 1 + strlen(line->text);
+}
+
+/* As long as what is worth doing something about fits, it comes before what is well. */
+size_t check_text(const struct check *check, char *text, size_t size)
+{
+	static const char more[] =
+		"warn more: %u lines did not fit; annex-agent check in the guest\n";
+	size_t whole = 0, brief_whole = 0, used = 0;
+	unsigned left_out = 0;
+
+	for (unsigned i = 0; i < check->count; i++) {
+		whole += line_length(&check->line[i], false);
+		brief_whole += line_length(&check->line[i], true);
+	}
+	bool brief = whole >= size;
+	size_t room = brief && brief_whole >= size ? size - sizeof(more) - 8 : size;
+
+	text[0] = 0;
+	for (unsigned i = 0; i < check->count; i++) {
+		const struct check_line *line = &check->line[i];
+		size_t length = line_length(line, brief);
+
+		if (left_out || used + length >= room) {
+			left_out++;
+			continue;
+		}
+		snprintf(text + used, size - used, "%s %s:%s%s\n", result_text[line->result],
+			line->name, brief && quiet(line) ? "" : " ",
+			brief && quiet(line) ? "" : line->text);
+		used += length;
+	}
+	if (left_out)
+		used += (size_t)snprintf(text + used, size - used, more, left_out);
+	return used;
+}
+
+/* The worst of them. */
+static const char *overall(const struct check *check)
+{
+	bool warn = false;
+
+	for (unsigned i = 0; i < check->count; i++)
+		warn |= check->line[i].result == CHECK_WARN;
+	switch (check_exit_code(check)) {
+	case 0:
+		return warn ? "warn" : "ok";
+	case 1:
+		return "fail";
+	default:
+		return "skip";
+	}
+}
+
+char *check_json(const struct check *check)
+{
+	json_t *lines = json_array(), *all;
+
+	for (unsigned i = 0; i < check->count; i++) {
+		const struct check_line *line = &check->line[i];
+
+		json_array_append_new(
+			lines, json_pack("{s:s, s:s, s:s}", "result", result_text[line->result],
+				       "name", line->name, "text", line->text));
+	}
+	all = json_pack(
+		"{s:b, s:s, s:o}", "annex", check->annex, "result", overall(check), "lines", lines);
+	char *text = json_dumps(all, JSON_INDENT(2));
+
+	json_decref(all);
+	return text;
+}
+
+static void help(FILE *to)
+{
+	fputs("usage: annex-agent check [--json]\n"
+	      "Is this guest set up right for far memory? One line each: ok, warn, fail or skip,\n"
+	      "and what to do. Needs no running agent; root sees more.\n"
+	      "  --json   the same as JSON\n"
+	      "exit code: 0 ok or warnings, 1 a line failed, 2 usage, 3 no Annex below\n",
+		to);
+}
+
+int check_command(int argc, char **argv, const struct check_annex *annex)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+	char text[CHECK_LINES_MAX * (CHECK_TEXT_MAX + 32)];
+	struct check check;
+	bool json = false;
+
+	optind = 1;
+	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (o == 'h') {
+			help(stdout);
+			return 0;
+		}
+		if (o != 'j') {
+			help(stderr);
+			return 2;
+		}
+		json = true;
+	}
+	if (optind != argc) {
+		fprintf(stderr, "annex-agent check: takes no argument: %s\n", argv[optind]);
+		help(stderr);
+		return 2;
+	}
+	check_run(&check, "", annex);
+	if (json) {
+		char *all = check_json(&check);
+
+		if (!all) {
+			fputs("annex-agent check: out of memory\n", stderr);
+			return 1;
+		}
+		puts(all);
+		free(all);
+	} else {
+		check_text(&check, text, sizeof(text));
+		fputs(text, stdout);
+	}
+	return check_exit_code(&check);
+}

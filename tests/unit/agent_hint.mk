@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# Unit tests of guest-agent's check, report and socket.
+
+UNIT_TESTS += $(BUILD)/unit/agent_check_test
+
+$(BUILD)/unit/agent_check_test: tests/unit/agent_check_test.c tests/unit/agent_tree.c \
+		$(wildcard guest-agent/check*.c guest-agent/check*.h) guest-agent/nodes.c guest-agent/tree.c \
+		guest-agent/report_kernel.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit -o $@ $(filter %.c,$^) -ljansson -lcmocka
