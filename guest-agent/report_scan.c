@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "guest-agent/tree.h"
@@ -20,12 +21,26 @@
 #define PFN_MASK       ((1ull << 55) - 1)
 #define COST_PROCESS   64u
 #define COST_MAPPING   8u
+#define COST_HOP       16u
 #define HOLES          8u /* unpopulated entries for the price of one */
 #define SECOND_NS      1000000000.0
 #define FADE_MIN_NS    (10 * SECOND_NS)
 #define FADE_MAX_NS    (600 * SECOND_NS)
 #define ROUND_MIN_NS   1000000000u
 #define RATE_FORGOTTEN 0.01 /* fills per second */
+
+/* PAGEMAP_SCAN of <linux/fs.h> (Linux 6.7), which the headers of older systems do not have. */
+struct scan_region {
+	uint64_t start, end, categories;
+};
+
+struct scan_argument {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+#define SCAN_IOCTL   _IOWR('f', 16, struct scan_argument)
+#define SCAN_PRESENT (1ull << 3)
 
 struct sample {
 	uint64_t pfn;
@@ -49,7 +64,7 @@ struct looked {
 	char comm[REPORT_COMM];
 	int maps, pagemap;
 	uint64_t at, end; /* of the mapping: page numbers; at == end: next mapping */
-	uint64_t resident; /* pages that it has and that were not met yet */
+	bool hops; /* the kernel can be asked where the next page is */
 	uint64_t far; /* pages */
 	size_t have, used; /* of text */
 	char text[MAPS_BUFFER];
@@ -245,7 +260,7 @@ static bool enter(struct report_scan *s, uint32_t pid)
 	size_t length = strcspn(text, "\n");
 
 	memcpy(l->comm, text, length < sizeof(l->comm) ? length : sizeof(l->comm) - 1);
-	l->resident = resident;
+	l->hops = true;
 	l->far = l->at = l->end = 0;
 	l->have = l->used = 0;
 	return true;
@@ -311,6 +326,35 @@ static bool next_mapping(struct looked *l, uint32_t *cost)
 	return false;
 }
 
+/*
+ * Goes on to the mapping's next page that is there. Mappings can be terabytes of nothing; before Linux 6.7
+ * they are read entry by entry.
+ */
+static void hop(struct looked *l, uint32_t *cost)
+{
+	struct scan_region found;
+	struct scan_argument argument = {
+		.size = sizeof(argument),
+		.start = l->at << PAGE_SHIFT,
+		.end = l->end << PAGE_SHIFT,
+		.vec = (uintptr_t)&found,
+		.vec_len = 1,
+		.max_pages = 1,
+		.category_mask = SCAN_PRESENT,
+		.return_mask = SCAN_PRESENT,
+	};
+
+	*cost += COST_HOP;
+	int n = ioctl(l->pagemap, SCAN_IOCTL, &argument);
+
+	if (n < 0)
+		l->hops = false;
+	else if (n == 0)
+		l->at = l->end;
+	else if (found.start >> PAGE_SHIFT > l->at && found.start >> PAGE_SHIFT < l->end)
+		l->at = found.start >> PAGE_SHIFT;
+}
+
 /* Up to CHUNK entries. False: the process has ended. */
 static bool chunk(struct report_scan *s, uint32_t *cost)
 {
@@ -327,25 +371,21 @@ static bool chunk(struct report_scan *s, uint32_t *cost)
 			empty++;
 			continue;
 		}
-		l->resident -= l->resident > 0;
 		look_at_page(s, entry[i] & PFN_MASK);
 	}
 	l->at += many;
 	*cost += (uint32_t)(many - empty + empty / HOLES + 1);
+	if (empty == many && l->hops)
+		hop(l, cost);
 	return true;
 }
 
-/*
- * Beyond the resident pages lie only holes, and they can be terabytes. (Resident is the kernel's own count;
- * pages of devices are not in it, and pages that come meanwhile wait for the next round.)
- */
 static uint32_t look(struct report_scan *s)
 {
 	struct looked *l = &s->now;
 	uint32_t cost = 0;
 
-	if (l->resident == 0 || (l->at == l->end && !next_mapping(l, &cost)) ||
-		(l->at < l->end && !chunk(s, &cost)))
+	if ((l->at == l->end && !next_mapping(l, &cost)) || (l->at < l->end && !chunk(s, &cost)))
 		finish(s);
 	return cost ? cost : 1;
 }

@@ -8,3 +8,10 @@ $(BUILD)/unit/agent_check_test: tests/unit/agent_check_test.c tests/unit/agent_t
 		guest-agent/report_kernel.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit -o $@ $(filter %.c,$^) -ljansson -lcmocka
+
+UNIT_TESTS += $(BUILD)/unit/agent_report_test
+
+$(BUILD)/unit/agent_report_test: tests/unit/agent_report_test.c tests/unit/agent_tree.c \
+		$(wildcard guest-agent/report*.c guest-agent/report*.h) guest-agent/nodes.c guest-agent/tree.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit -o $@ $(filter %.c,$^) -lcmocka
