@@ -62,8 +62,9 @@ void options_help(const struct command *command);
 void options_overview(const struct command *const *commands);
 
 extern const struct command cmd_server_provision, cmd_server_add, cmd_server_list, cmd_server_show,
-	cmd_server_remove, cmd_server_forget, cmd_guest_define, cmd_guest_list, cmd_guest_show,
-	cmd_guest_start, cmd_guest_stop, cmd_guest_undefine, cmd_stat, cmd_log, cmd_doctor,
-	cmd_version, cmd_host_install_boot, cmd_guest_hint, cmd_exporter, cmd_guest_check;
+	cmd_server_remove, cmd_server_forget, cmd_server_restart, cmd_guest_define, cmd_guest_list,
+	cmd_guest_show, cmd_guest_start, cmd_guest_stop, cmd_guest_undefine, cmd_stat, cmd_log,
+	cmd_doctor, cmd_version, cmd_host_install_boot, cmd_guest_hint, cmd_exporter,
+	cmd_guest_check;
 
 #endif

@@ -13,8 +13,8 @@
 #define APPLIANCE_SAYS  "annex-appliance: "
 /*
  * The user alias of the domain's second serial port: a line `annex/1 ID forget TENANT` is answered as
- * on a VMM's management channel (annex/manage.h), with the result {"known":B}. Who may open it may
- * end the domain as well.
+ * on a VMM's management channel (annex/manage.h), with the result {"known":B}, and `annex/1 ID restart`
+ * with {}. Who may open it may end the domain as well.
  */
 #define APPLIANCE_CONTROL "ua-annex-control"
 #define APPLIANCE_EXTRA                                                                            \

@@ -270,7 +270,8 @@ static _Noreturn void serve(struct server *s)
 				init_say("ready, pool %s at %s", s->pool, s->listen);
 				told = true;
 			}
-			init_control_turn(told ? 200 : 50);
+			if (init_control_turn(told ? 200 : 50))
+				kill(pid, SIGKILL);
 		}
 		sleep(1);
 	}

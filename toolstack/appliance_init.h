@@ -24,8 +24,11 @@ const char *init_rxe(const char *name, const char *device);
 /* Opens the control port, the second serial port; without one there is none. */
 void init_control_open(void);
 
-/* Waits for input that long, and answers what came: annex-memserver's control socket from afar. */
-void init_control_turn(int milliseconds);
+/*
+ * Waits for input that long, and answers what came: annex-memserver's control socket from afar. True:
+ * the server is to be ended and started again.
+ */
+bool init_control_turn(int milliseconds);
 
 /* Whether something accepts TCP connections there. */
 bool init_answers(uint32_t address, uint16_t port);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control port of the appliance: lines on the second serial port, handed to annex-memserver's
- * control socket. Only what changes state goes this way, and only `forget TENANT` is there.
+ * control socket. Only what changes state goes this way: `forget TENANT`, and `restart`, which is for
+ * init itself.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,6 +26,7 @@ static int port = -1;
 static char line[MANAGE_REQUEST_MAX + 1];
 static size_t length;
 static bool overlong;
+static bool restart;
 
 void init_control_open(void)
 {
@@ -68,7 +70,8 @@ static bool ask(const char *command, char *answer, size_t size)
 	return true;
 }
 
-static void reply(const char *id, const char *error, bool known)
+/* result: the members of the result's object. */
+static void reply(const char *id, const char *error, const char *result)
 {
 	char text[256];
 	const char *at = text;
@@ -80,8 +83,8 @@ static void reply(const char *id, const char *error, bool known)
 			MANAGE_VERSION, id, error);
 	else
 		left = snprintf(text, sizeof(text),
-			"{\"annex\":%d,\"id\":\"%s\",\"ok\":true,\"result\":{\"known\":%s}}\n",
-			MANAGE_VERSION, id, known ? "true" : "false");
+			"{\"annex\":%d,\"id\":\"%s\",\"ok\":true,\"result\":{%s}}\n",
+			MANAGE_VERSION, id, result);
 	while (left > 0) {
 		struct pollfd room = {.fd = port, .events = POLLOUT};
 
@@ -102,13 +105,13 @@ static void forget(const char *id, const char *tenant)
 
 	snprintf(command, sizeof(command), "forget %s", tenant);
 	if (!ask(command, answer, sizeof(answer)))
-		reply(id, strerror(errno), false);
+		reply(id, strerror(errno), "");
 	else if (!strcmp(answer, "ok"))
-		reply(id, NULL, true);
+		reply(id, NULL, "\"known\":true");
 	else if (!strcmp(answer, "error no such tenant"))
-		reply(id, NULL, false);
+		reply(id, NULL, "\"known\":false");
 	else
-		reply(id, strncmp(answer, "error ", 6) ? answer : answer + 6, false);
+		reply(id, strncmp(answer, "error ", 6) ? answer : answer + 6, "");
 }
 
 /* Lines that are no request (our own echo, noise) get no answer. */
@@ -121,10 +124,13 @@ static void take_line(void)
 		    rest) < 2)
 		return;
 	if (version != MANAGE_VERSION)
-		reply(id, "this appliance speaks annex/1", false);
-	else if (strcmp(command, "forget") || !*argument || *rest ||
-		 argument[strspn(argument, "0123456789abcdefABCDEF")])
-		reply(id, "no such command; there is: forget TENANT", false);
+		reply(id, "this appliance speaks annex/1", "");
+	else if (!strcmp(command, "restart") && !*argument) {
+		reply(id, NULL, "");
+		restart = true;
+	} else if (strcmp(command, "forget") || !*argument || *rest ||
+		   argument[strspn(argument, "0123456789abcdefABCDEF")])
+		reply(id, "no such command; there are: forget TENANT, restart", "");
 	else
 		forget(id, argument);
 }
@@ -145,18 +151,20 @@ static void take_byte(char byte)
 	overlong = false;
 }
 
-void init_control_turn(int milliseconds)
+bool init_control_turn(int milliseconds)
 {
 	struct pollfd input = {.fd = port, .events = POLLIN};
 	char bytes[64];
 	ssize_t got;
 
+	restart = false;
 	if (poll(&input, 1, milliseconds) <= 0)
-		return;
+		return false;
 	got = read(port, bytes, sizeof(bytes));
 	for (ssize_t i = 0; i < got; i++)
 		take_byte(bytes[i]);
 	/* A port that hangs up must not make this a busy loop. */
 	if (got <= 0)
 		usleep((useconds_t)milliseconds * 1000);
+	return restart;
 }

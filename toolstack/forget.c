@@ -1,59 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <libvirt/virterror.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "toolstack/appliance.h"
-#include "toolstack/connect.h"
+#include "toolstack/control.h"
 #include "toolstack/forget.h"
-#include "toolstack/manage.h"
-#include "toolstack/server.h"
 #include "toolstack/size.h"
 
 #define TENANT "%016llx"
 
-static const struct manage_peer appliance = {
-	.alias = APPLIANCE_CONTROL,
-	.port = "control port of",
-	.who = "init of",
-	.missing = "The server was provisioned by an older annex; remove and provision it anew, or "
-		   "restart its domain: its pool is free then",
-	.silent = "Its console's log, named by annex server show, may tell why",
-	.patience = 10,
-};
-
 static int forget_appliance(
 	struct annex *annex, const struct registry_server *server, uint64_t tenant, bool *known)
 {
-	char command[64], *name = server_domain_name(server->name);
-	virDomainPtr domain = NULL;
+	char command[64];
 	json_t *result = NULL;
-	int active = 0, code = connect_open(annex);
+	bool runs;
+	int code;
 
-	*known = false;
-	if (!code) {
-		domain = virDomainLookupByName(annex->connection, name);
-		if (!domain && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-			code = connect_failed("cannot look up the server's domain", NULL);
-	}
-	if (domain)
-		active = virDomainIsActive(domain);
-	if (active < 0)
-		code = connect_failed(
-			"libvirt does not say whether the server's domain runs", NULL);
+	snprintf(command, sizeof(command), "forget " TENANT, (unsigned long long)tenant);
+	code = control_ask(annex, server, command, &result, &runs);
 	/* Its pool is RAM of the domain: one that does not run holds nothing. */
-	if (active > 0) {
-		snprintf(command, sizeof(command), "forget " TENANT, (unsigned long long)tenant);
-		code = manage_ask_peer(domain, &appliance, command, &result);
-		*known = json_is_true(json_object_get(result, "known"));
-		json_decref(result);
-	}
-	if (domain)
-		virDomainFree(domain);
-	free(name);
+	*known = json_is_true(json_object_get(result, "known"));
+	json_decref(result);
 	return code;
 }
 

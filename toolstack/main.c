@@ -16,6 +16,7 @@ static const struct command *const commands[] = {
 	&cmd_server_show,
 	&cmd_server_remove,
 	&cmd_server_forget,
+	&cmd_server_restart,
 	&cmd_guest_define,
 	&cmd_guest_list,
 	&cmd_guest_show,

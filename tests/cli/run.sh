@@ -108,6 +108,7 @@ refused() {
 }
 
 commands=("server provision" "server add" "server list" "server show" "server remove" "server forget"
+	"server restart"
 	"guest define" "guest list" "guest show" "guest start" "guest stop" "guest undefine"
 	"guest hint" "guest check" "host install-boot"
 	exporter stat log doctor version)
@@ -168,6 +169,8 @@ servers() {
 		server show memory1
 	expect "bad ssh destination" 2 "is no destination" server add memory2 10.77.0.9 --ssh -oProxy
 	expect "forget: unknown server" 3 "no memory server 'nobody'" server forget nobody 1
+	expect "restart: unknown server" 3 "no memory server 'nobody'" server restart nobody
+	expect "restart: not provisioned here" 6 "systemctl restart annex-memserver" server restart memory1
 	expect "forget: no tenant" 3 "neither a guest here nor a tenant" server forget memory1 debian
 	json "ssh destination" '.reached == false' server add memory2 10.77.0.9 --http 0 \
 		--ssh root@127.0.0.1
@@ -205,6 +208,7 @@ provision_errors() {
 	[ -z "$(virsh list --all --name)" ] && pass "no domain either" || fail "no domain either"
 	json "provision without start" '.state == "defined" and .provisioned' server provision s \
 		"${with[@]}" --address 10.77.0.8 --no-start
+	expect "a server that is off is not restarted" 6 "virsh start annex-server-s" server restart s
 	json "a server that is off holds nothing" '.known == false' server forget s 0000000000000001
 	virsh dumpxml annex-server-s |
 		grep -q "alias name='ua-annex-control'" && pass "it has a control port" ||

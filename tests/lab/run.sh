@@ -84,9 +84,28 @@ part_stall() {
 	virsh domif-setlink annex-server-memory1 "$port" down && sleep 14
 	virsh domif-setlink annex-server-memory1 "$port" up
 	say "server cut off for 14 s"
+	for _ in 1 2; do
+		sleep 5
+		check "the server's process is ended and starts again" annex server restart memory1
+	done
+	check "it was ended by a signal" served_again 2
+	sleep 3
+	annex stat guest --json >"$logs/restarted.json"
+	check "no page went with it" [ "$(jq .status.extents.lost "$logs/restarted.json")" = 0 ]
 	lab_wait guest 400 LAB-END
 	expect_workloads guest 3 "server away"
 	virsh destroy guest 2>/dev/null
+}
+
+# served_again TIMES: the appliance's init has started its server so often after a signal
+served_again() {
+	local i
+	for i in {1..20}; do
+		[ "$(grep -ac 'ended by signal 9' "$ANNEX_STATE/servers/memory1/console.log")" -ge \
+			"$1" ] && return 0
+		sleep 0.5
+	done
+	return 1
 }
 
 part_shutdown() {
