@@ -296,6 +296,7 @@ static void step_fault(struct sim *s, unsigned cpu)
 	uint64_t entry = slat_read(&s->window.leaf[page]);
 	struct mailbox *m = &s->mailbox[cpu];
 
+	hints_fault(s, page);
 	if (slat_present(s->format, entry) && (!a->write || (entry & s->format->writable))) {
 		v->at = 0;
 		v->state = VCPU_OUT;

@@ -209,6 +209,10 @@ static void summary(const struct options *o)
 	printf("  prefetched: %llu by READ, %llu zeroed, %llu touched, %llu in vain\n",
 		(unsigned long long)f->prefetch_fills, (unsigned long long)f->prefetch_zero_fills,
 		(unsigned long long)f->prefetch_hits, (unsigned long long)f->prefetch_wasted);
+	printf("  hints: %llu ranges, %llu pages, %llu filled, %llu dropped, %llu pins released\n",
+		(unsigned long long)f->hints, (unsigned long long)f->hint_pages,
+		(unsigned long long)f->hint_fills, (unsigned long long)f->hint_dropped,
+		(unsigned long long)f->pins_released);
 	printf("  %llu queue pairs lost, %llu faults injected, %llu late writes, %llu fenced, "
 	       "%llu reboots, %llu restarts, %llu frames\n",
 		(unsigned long long)b->queue_pairs_lost, (unsigned long long)b->faults,

@@ -78,6 +78,11 @@ struct sim {
 	bool reboots;
 	uint64_t read_patience; /* ns, 0: the engine's own */
 	uint32_t prefetch;
+	uint32_t pin; /* budget, pages */
+	uint32_t hints; /* per mille of the events */
+	uint8_t pin_seen[SIM_EXTENTS * 4096]; /* hints.c: by page of the window */
+	uint32_t pin_dropped[SIM_EXTENTS *
+			     4096]; /* the engine's counter when the PIN was accepted */
 	/* The guest. */
 	uint64_t expected[SIM_WORK_MAX][SIM_WORDS];
 	uint32_t work; /* pages it uses */
@@ -108,6 +113,14 @@ void guest_phase(struct sim *s);
 uint32_t guest_page(const struct sim *s, uint32_t work);
 /* Nothing that the vCPU can do by itself now. */
 bool guest_blocked(const struct sim *s, unsigned cpu);
+
+/* hints.c: the guest's agent. */
+void hints_step(struct sim *s);
+/* Its session ends; after some turns nothing of it may be left. */
+void hints_end(struct sim *s);
+void hints_ended(const struct sim *s);
+/* A vCPU found the page missing or write-protected. */
+void hints_fault(const struct sim *s, uint32_t page);
 
 /* world.c: builds a machine from the random numbers, runs it, takes it down. */
 void world_start(struct sim *s);

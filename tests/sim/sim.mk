@@ -6,7 +6,7 @@
 SIM_CFLAGS := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g $(SANITIZE) -Itests/sim/plant -Itests/sim/between -Ivmm -Iinclude \
 	-I. -Itests
 SIM_COMMON := $(wildcard vmm/far/*.c) vmm/slat/shootdown.c vmm/virt/fake/fake.c tests/sim/guest.c \
-	tests/sim/world.c tests/sim/main.c vmm/lib/text.c vmm/lib/event.c vmm/lib/histogram.c \
+	tests/sim/world.c tests/sim/hints.c tests/sim/main.c vmm/lib/text.c vmm/lib/event.c vmm/lib/histogram.c \
 	vmm/lib/crc.c vmm/lib/crc_sse.c tests/host/host.c
 SIM_DIRECT := $(SIM_COMMON) tests/sim/backend_direct.c tests/sim/session_direct.c
 SIM_FULL := $(SIM_COMMON) $(wildcard vmm/fabric/*.c) $(MEMSERVER_POLICY) tests/sim/backend_full.c \

@@ -56,6 +56,7 @@ static void start_engine(struct sim *s)
 		.servers = s->servers,
 		.read_patience = s->read_patience,
 		.prefetch = s->prefetch,
+		.pin = s->pin,
 		.tables = s->tables};
 	uint32_t first = s->frames / 3;
 	const char *reason;
@@ -70,6 +71,18 @@ static void start_engine(struct sim *s)
 		sim_fail("far_start: %s", reason);
 	for (unsigned i = 0; i < s->servers; i++)
 		session_listen(config.server[i], &far_session_events, s->far);
+}
+
+/* The budget may be all that far_start() allows. */
+static void draw_hints(struct sim *s)
+{
+	uint32_t floor = s->cpus * FAR_FRAMES_PER_CPU + s->frames / 8, most;
+
+	s->hints = (uint32_t[]){0, 1, 1, 10}[random_below(&s->random, 4)];
+	if (s->hints == 0 || s->frames <= floor)
+		return;
+	most = s->frames - floor < s->frames / 2 ? s->frames - floor : s->frames / 2;
+	s->pin = random_chance(&s->random, 300) ? most : random_below(&s->random, most + 1);
 }
 
 void world_start(struct sim *s)
@@ -89,6 +102,7 @@ void world_start(struct sim *s)
 	/* So short that READs are given up in plenty. */
 	s->read_patience = random_chance(r, 500) ? random_between(r, 20000000, 250000000) : 0;
 	s->prefetch = random_chance(r, 150) ? 0 : 1 + random_below(r, FAR_PREFETCH_MAX);
+	draw_hints(s);
 	s->work = random_below(r, 4 * s->frames) + s->frames / 2;
 	if (s->reboots && random_chance(r, 500))
 		s->work = s->frames - random_below(r, s->frames / 4);
@@ -177,7 +191,9 @@ static void one_event(struct sim *s)
 	uint32_t what = random_below(&s->random, 32);
 
 	s->now += random_below(&s->random, TIME_STEP);
-	if (what < 19)
+	if (s->hints > 0 && !s->audit && random_chance(&s->random, s->hints))
+		hints_step(s);
+	else if (what < 19)
 		step_guests(s);
 	else if (what < 22)
 		far_serve(s->far, s->now);
@@ -236,6 +252,7 @@ static uint64_t audit(struct sim *s)
 	uint64_t events = 0, calm = s->now, last = s->audited;
 
 	s->audit = true;
+	hints_end(s);
 	backend_calm(s->backend, s->now);
 	while (!audited(s) && !pool_full(s)) {
 		s->event++;
@@ -258,6 +275,8 @@ static uint64_t audit(struct sim *s)
 		}
 	}
 	far_verify(s->far);
+	if (!pool_full(s))
+		hints_ended(s);
 	return events;
 }
 

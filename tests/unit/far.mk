@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-FAR_TESTS := $(BUILD)/unit/far_test $(BUILD)/unit/far_server_test $(BUILD)/unit/prefetch_test
+FAR_TESTS := $(BUILD)/unit/far_test $(BUILD)/unit/far_server_test $(BUILD)/unit/prefetch_test \
+	$(BUILD)/unit/hint_test
 UNIT_TESTS += $(FAR_TESTS)
 
 $(FAR_TESTS): $(BUILD)/unit/%: tests/unit/%.c tests/unit/far_fixture.c $(wildcard vmm/far/*.c) \

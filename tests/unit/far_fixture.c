@@ -24,7 +24,7 @@ static void kick(void *context, unsigned cpu)
 	fixture.kicks++;
 }
 
-static int setup(const struct slat_format *format)
+static int setup(const struct slat_format *format, unsigned cpus, uint32_t pin)
 {
 	struct fixture *f = &fixture;
 	const char *reason;
@@ -45,13 +45,14 @@ static int setup(const struct slat_format *format)
 	f->config = (struct far_config){.window = f->window,
 		.shootdown = &f->shootdown,
 		.mailbox = f->mailbox,
-		.cpus = FIXTURE_CPUS,
+		.cpus = cpus,
 		.range = {{f->memory, FIXTURE_HPA, FIXTURE_FRAMES}},
 		.ranges = 1,
 		.server = {&f->session},
 		.servers = 1,
 		.server_name = {"m0"},
 		.read_patience = 2000000000,
+		.pin = pin,
 		.tables = f->tables};
 	f->far = far_start(&f->config, &reason);
 	if (!f->far)
@@ -62,12 +63,22 @@ static int setup(const struct slat_format *format)
 
 int fixture_setup(void **state)
 {
-	return setup(&fake_format_ad);
+	return setup(&fake_format_ad, FIXTURE_CPUS, 0);
 }
 
 int fixture_setup_plain(void **state)
 {
-	return setup(&fake_format_plain);
+	return setup(&fake_format_plain, FIXTURE_CPUS, 0);
+}
+
+int fixture_setup_pin(void **state)
+{
+	return setup(&fake_format_ad, 1, FIXTURE_PIN);
+}
+
+int fixture_setup_pin_plain(void **state)
+{
+	return setup(&fake_format_plain, 1, FIXTURE_PIN);
 }
 
 int fixture_teardown(void **state)

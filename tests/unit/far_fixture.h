@@ -12,6 +12,7 @@
 #define FIXTURE_FRAMES 256u
 #define FIXTURE_PAGES  8192u /* two extents */
 #define FIXTURE_CPUS   2u
+#define FIXTURE_PIN    64u /* pages, fixture_setup_pin() */
 #define FIXTURE_BASE   0x4000000000ull
 #define FIXTURE_HPA    0x100000000ull
 #define FIXTURE_OPS    64u
@@ -53,6 +54,9 @@ extern struct fixture fixture;
 /* cmocka setup and teardown: CPUs with A/D bits, the server ready, nothing leased. */
 int fixture_setup(void **state);
 int fixture_setup_plain(void **state); /* CPUs without A/D bits */
+/* The same with one vCPU and a budget for pins. */
+int fixture_setup_pin(void **state);
+int fixture_setup_pin_plain(void **state);
 int fixture_teardown(void **state);
 
 /* Posts a fault and serves it; true if it was done at once. */

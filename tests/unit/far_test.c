@@ -70,6 +70,16 @@ static void far_away_frames(struct far_config *c)
 	c->range[0].hpa = 1ull << 52;
 }
 
+static void more_pins_than_half(struct far_config *c)
+{
+	c->pin = FIXTURE_FRAMES / 2 + 1;
+}
+
+static void pins_below_the_floor(struct far_config *c)
+{
+	c->pin = 1;
+}
+
 static void start_refuses_what_cannot_work(void **state)
 {
 	assert_non_null(strstr(refusal(no_servers), "server"));
@@ -77,6 +87,8 @@ static void start_refuses_what_cannot_work(void **state)
 	assert_non_null(strstr(refusal(odd_window), "2 MiB"));
 	assert_non_null(strstr(refusal(odd_frames), "aligned"));
 	assert_non_null(strstr(refusal(far_away_frames), "address"));
+	assert_non_null(strstr(refusal(more_pins_than_half), "half"));
+	assert_non_null(strstr(refusal(pins_below_the_floor), "leaves less"));
 }
 
 static void first_touch_is_zero_and_asks_for_the_lease(void **state)

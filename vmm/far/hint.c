@@ -16,7 +16,7 @@
 
 #define TURN_BUDGET    64u /* pages per turn */
 #define FILL_COST      2u /* of that, for a page to be zeroed or read */
-#define RELEASE_BUDGET 512u /* frames looked at per turn for pins to be released */
+#define RELEASE_BUDGET 128u /* frames looked at per turn for pins to be released */
 #define PATIENCE_NS    2000000000ull /* that the oldest waits, until one page can be filled again */
 
 enum outcome {
@@ -143,6 +143,7 @@ static void clear_pin(struct far *far, struct frame *f)
 void hint_drop(struct far *far, struct frame *f)
 {
 	clear_pin(far, f);
+	f->prefetched = PREFETCHED_NOT;
 	far->counters.hint_dropped++;
 }
 
@@ -210,14 +211,16 @@ static enum outcome fetch(struct far *far, uint32_t page, bool pin, unsigned *bu
 		outcome = page_entry_state(entry) == PAGE_ZERO
 				  ? fill_zero(far, page, pin, &frame)
 				  : fill_remote(far, page, entry, pin, &frame, now);
-		if (outcome == DONE) {
-			far->counters.hint_fills++;
-			far->hint_since = 0;
-			*budget -= FILL_COST - 1;
-		}
-	} else if (page_entry_state(entry) != PAGE_FILLING) {
+		far->counters.hint_fills += outcome == DONE;
+		*budget -= outcome == DONE ? FILL_COST - 1 : 0;
+	} else if (page_entry_state(entry) == PAGE_FILLING) {
+		prefetch_adopt(far, &far->frame[frame]);
+	} else {
 		outcome = take_back(far, frame, pin);
 	}
+	/* Not for a page that was mapped: that tells nothing of frames and servers. */
+	if (outcome == DONE && !slat_present(&far->format, entry))
+		far->hint_since = 0;
 	if (pin && outcome == DONE)
 		set_pin(far, &far->frame[frame]);
 	return outcome;
@@ -293,7 +296,8 @@ static void advance(struct far *far, struct hint *h)
 	if (--h->left > 0)
 		return;
 	far->hint_head = (far->hint_head + 1) % ENGINE_HINTS;
-	far->hints--;
+	if (--far->hints == 0)
+		far->hint_since = 0;
 }
 
 static void release(struct far *far)

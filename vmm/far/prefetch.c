@@ -345,6 +345,15 @@ void prefetch_hit(struct far *far, struct frame *f)
 		far->prefetch_limit = far->prefetch_max;
 }
 
+void prefetch_adopt(struct far *far, struct frame *f)
+{
+	if (f->prefetched == PREFETCHED_NOT || f->prefetched == PREFETCHED_HINT)
+		return;
+	prefetch_hit(far, f);
+	f->prefetched = PREFETCHED_HINT;
+	far->server[engine_server_of(far, f->page)].prefetching++;
+}
+
 void prefetch_wasted(struct far *far, struct frame *f)
 {
 	f->prefetched = PREFETCHED_NOT;

@@ -31,6 +31,9 @@ void prefetch_arrived(struct far *far, uint32_t frame, bool ok);
 void prefetch_hit(struct far *far, struct frame *f);
 void prefetch_wasted(struct far *far, struct frame *f);
 
+/* A hint wants the FILLING page too: it is mapped when its READ is here. */
+void prefetch_adopt(struct far *far, struct frame *f);
+
 static inline void prefetch_touched(struct far *far, struct frame *f)
 {
 	if (f->prefetched != PREFETCHED_NOT)

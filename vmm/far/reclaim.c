@@ -124,8 +124,6 @@ static void protect(struct far *far, uint32_t frame)
 	while (!slat_compare_exchange(
 		leaf, &old, old & ~(far->format.writable | far->format.dirty)))
 		;
-	if (f->list == LIST_PASSED)
-		pcache_unlink(far, frame);
 	f->dirty = 1;
 	f->epoch = far->raised + 1;
 	if (planted(PLANT_NO_SHOOTDOWN_WRITE))
@@ -309,7 +307,9 @@ static void clean_ahead(struct far *far, uint64_t now)
 		if (!slat_present(&far->format, entry))
 			continue;
 		frame = pcache_mapped(far, entry);
-		if (!evictable(far, &far->frame[frame], entry) || far->frame[frame].writing ||
+		/* What is listed goes before the hand comes, and is to stay in its place until then. */
+		if (far->frame[frame].list == LIST_PASSED ||
+			!evictable(far, &far->frame[frame], entry) || far->frame[frame].writing ||
 			!is_dirty(far, &far->frame[frame], entry) ||
 			accessed(far, &far->frame[frame], entry) ||
 			far->frame[frame].epoch > far->settled)
