@@ -9,7 +9,7 @@
 #include "guest-agent/selector.h"
 
 #define CONFIG_RULES 64u
-#define CONFIG_LINE  256u /* bytes of a line, with its end */
+#define CONFIG_LINE  512u /* bytes of a line, with its end */
 #define CONFIG_ERROR 256u /* room for an error's text */
 
 /* A policy as it is written. */
@@ -26,8 +26,10 @@ struct config {
 	uint64_t refresh_ns; /* refresh: how often a pin is translated again */
 	uint64_t scan_pages; /* scan: pages looked at per second */
 	uint64_t requests; /* requests: hint requests per second */
-	uint64_t user_pin_pages; /* user-pin: most that one user's applications pin together */
-	bool applications; /* applications: whether others than root may hint */
+	uint64_t
+		applications_pin_pages; /* applications-pin: most that applications pin together; 0:
+					    they may not pin */
+	uint64_t user_pin_pages; /* user-pin: most of it that is one user's (not root's) */
 	int log; /* log: as in syslog.h */
 	unsigned rule_count;
 	struct config_rule rule[CONFIG_RULES];

@@ -37,14 +37,15 @@ enum hint_origin {
 };
 
 enum hint_answer {
-	HINT_DONE, /* sent; pages says how many */
+	HINT_DONE, /* passed on; pages says how many */
 	HINT_PENDING, /* large: being translated, piece by piece */
 	HINT_OVER_BUDGET, /* pin: refused; needs, pinned and budget say how much */
-	HINT_OVER_QUOTA, /* pin: over user-pin; needs, pinned (by this user) and budget (user-pin) */
+	HINT_OVER_QUOTA, /* pin: over user-pin or applications-pin: needs, pinned and budget are of it */
 	HINT_NOBODY, /* no such process, file or pin */
 	HINT_NO_SESSION, /* the VMM does not answer now: try again */
 	HINT_TOO_MANY, /* hints */
 	HINT_BAD, /* a range that wraps, or is empty */
+	HINT_HIDDEN, /* the kernel does not show where memory lies, or not that of this file */
 	HINT_ANSWERS,
 };
 
@@ -97,12 +98,22 @@ unsigned hints_remove_selector(
 	struct hints *h, enum hint_origin origin, const struct selector *selector);
 
 /*
- * For an application, about the memory of process pid, which the caller has made sure to be its own:
- * bytes address..address+length, widened to whole pages. HINT_UNPIN takes that out of the pins that
- * were made this way for pid.
+ * For an application, about the memory of process pid, which the caller of hints_range has made sure
+ * to be its own: address..address+length, widened to whole pages. HINT_UNPIN takes that out of the
+ * pins that were made this way for pid.
  */
-void hints_range(struct hints *h, pid_t pid, uid_t owner, enum hint_kind kind, uint64_t address,
-	uint64_t length, struct hint_outcome *outcome);
+struct hint_range {
+	pid_t pid;
+	uint64_t start; /* of the process, as in struct process; 0: whichever has the pid */
+	uid_t owner;
+	enum hint_kind kind;
+	uint64_t address, length;
+};
+
+void hints_range(struct hints *h, const struct hint_range *range, struct hint_outcome *outcome);
+
+/* Pages of address space that applications have pinned: all of them, or (not UINT32_MAX) one user's. */
+uint64_t hints_applications(const struct hints *h, uid_t owner);
 
 /* Once a turn of the loop. */
 void hints_turn(struct hints *h, uint64_t now_ns);
@@ -110,8 +121,14 @@ void hints_turn(struct hints *h, uint64_t now_ns);
 /* When hints_turn has something to do next. */
 uint64_t hints_deadline(const struct hints *h);
 
+/* Whether something is being translated or waits to be sent. */
+bool hints_busy(const struct hints *h);
+
 /* Readable (poll) when a process of a pin has ended: time for hints_turn. */
 int hints_descriptor(const struct hints *h);
+
+/* Its processes and files now. */
+unsigned hints_members(const struct hints *h, uint32_t id);
 
 void hints_totals(const struct hints *h, struct hints_totals *totals);
 

@@ -4,9 +4,8 @@
 #define ANNEX_AGENT_PATHS_H
 
 #define PATHS_CONFIG "/etc/annex/agent.conf"
-#define PATHS_RUN    "/run/annex-agent" /* root's, 0755 */
-#define PATHS_LOCK   PATHS_RUN "/lock" /* locked (flock) while an agent runs; holds its pid */
-#define PATHS_SOCKET PATHS_RUN "/socket" /* 0666: whom it serves is decided by SO_PEERCRED */
+#define PATHS_RUN    "/run/annex" /* root's, 0755; the applications' socket is there too */
+#define PATHS_LOCK   PATHS_RUN "/agent.lock" /* locked (flock) while an agent runs; its pid */
 #define PATHS_CGROUP "/sys/fs/cgroup"
 
 #endif

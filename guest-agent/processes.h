@@ -40,6 +40,9 @@ uint64_t processes_passes(const struct processes *p);
 /* Looks at this one now. NULL: no such process, or a kernel thread. */
 const struct process *processes_look(struct processes *p, pid_t pid);
 
+/* The same, but user, cgroup and file only if they are not known. */
+const struct process *processes_glance(struct processes *p, pid_t pid);
+
 /* What the table has. NULL: nothing. */
 const struct process *processes_find(const struct processes *p, pid_t pid);
 

@@ -11,7 +11,7 @@ UNIT_LIBS :=
 
 include $(wildcard tests/unit/*.mk tests/sim/*.mk tests/cli/*.mk tests/bench/*.mk tests/itest/*.mk)
 
-UNIT_HEADERS := $(shell find include vmm memserver toolstack tests -name '*.h' 2>/dev/null)
+UNIT_HEADERS := $(shell find include vmm memserver toolstack guest-agent tests -name '*.h' 2>/dev/null)
 
 $(UNIT_TESTS): $(UNIT_HEADERS)
 
