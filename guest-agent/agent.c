@@ -176,7 +176,7 @@ static void take_samples(struct agent *a)
 		words[0] >= DOORBELL_WORDS)
 		return;
 	a->sampled_fills = a->session.fills;
-	report_fill_samples(a->report, &words[1], (unsigned)words[0], a->session.fills);
+	report_fill_samples(a->report, &words[1], (unsigned)words[0]);
 }
 
 static void send_report(struct agent *a)
@@ -213,6 +213,8 @@ void agent_turn(struct agent *a, uint64_t now_ns)
 	a->now_ns = now_ns;
 	session_turn(&a->session, now_ns);
 	new_session(a);
+	if (second && a->session.id)
+		report_fill_total(a->report, a->session.fills);
 	if (now_ns >= a->sample_ns || second)
 		take_samples(a);
 	if (second) {

@@ -12,7 +12,7 @@
 #include "annex/doorbell.h"
 
 #define RANGES_PAGE_SHIFT 12
-#define RANGES_PAGE       (1ull << RANGES_PAGE_SHIFT)
+#define RANGES_PAGE       (UINT64_C(1) << RANGES_PAGE_SHIFT)
 
 struct range {
 	uint64_t first;

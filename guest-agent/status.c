@@ -17,7 +17,7 @@
 #include "guest-agent/status.h"
 #include "toolstack/size.h"
 
-#define SECOND 1000000000ull
+#define SECOND UINT64_C(1000000000)
 
 static const char usage[] = "Usage: annex-agent status [--json]\n"
 			    "Asks the agent that runs here what it does (root only).\n"
