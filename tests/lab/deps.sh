@@ -26,10 +26,11 @@ echo "deps: installing ${#missing[@]} packages: ${missing[*]}"
 log=$(mktemp)
 install() {
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-		-o Dpkg::Options::=--force-confold "${missing[@]}"
+		-o Dpkg::Options::=--force-confold -o Acquire::Retries=3 "${missing[@]}"
 }
 # A fresh machine has no package lists yet; one that has them saves the update.
-if ! install >"$log" 2>&1 && ! { apt-get update && install; } >"$log" 2>&1; then
+if ! install >"$log" 2>&1 && ! { apt-get update && install; } >"$log" 2>&1 &&
+	! { sleep 30 && apt-get update && install; } >"$log" 2>&1; then
 	tail -n 20 "$log" >&2
 	echo "deps: apt-get failed, whole log: $log" >&2
 	exit 1

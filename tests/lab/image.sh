@@ -55,7 +55,7 @@ apt_of() {
 	"$command" -o "Dir::Etc::sourcelist=$dir/sources.list" "${apt_options[@]}" \
 		-o "Dir::State::Lists=$dir/lists" -o "Dir::Cache=$dir" "$@"
 }
-apt_options=(-o Dir::Etc::sourceparts=/dev/null -o APT::Sandbox::User=root)
+apt_options=(-o Dir::Etc::sourceparts=/dev/null -o APT::Sandbox::User=root -o Acquire::Retries=3)
 
 # fetch_of RELEASE DIRECTORY PACKAGE...: the packages' files.
 fetch_of() {
@@ -91,6 +91,11 @@ masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.time
 	systemd-pcrphase-sysinit.service e2scrub_reap.service dev-mqueue.mount
 	systemd-remount-fs.service nbd-server.service nbd-client.service"
 
+# again COMMAND...: mirrors fail for a moment, and a download of hundreds of files should not end by it.
+again() {
+	"$@" || { sleep 5 && "$@"; } || { sleep 30 && "$@"; }
+}
+
 # A Debian as mmdebstrap makes it, and a small initrd by its own initramfs-tools.
 make_base() {
 	local tar=$1 packages=$2 list
@@ -98,7 +103,8 @@ make_base() {
 	sources >"$list"
 	[ -s "$list" ] || fail "apt has no Debian source for this release"
 	note "installing a Debian into an image (about a minute)"
-	mmdebstrap --quiet --mode=root --variant=apt --include="$packages" \
+	again mmdebstrap --quiet --mode=root --variant=apt --include="$packages" \
+		--aptopt='Acquire::Retries "3"' \
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
 		--dpkgopt='path-exclude=/usr/share/locale/*' \
 		--setup-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"
@@ -161,13 +167,14 @@ make_guest() {
 	rm -rf "$root"
 }
 
+download() { apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$1"; }
+
 make_server() {
 	local to=$1 package=$2 release=${2#linux-image-} work=$1/work
 	mkdir -p "$work"
 	note "fetching the kernel package $package for memory servers"
-	(cd "$work" && { apt-get -qq -o APT::Sandbox::User=root download "$package" ||
-		{ apt-get -qq update &&
-			apt-get -qq -o APT::Sandbox::User=root download "$package"; } }) >&2 ||
+	(cd "$work" && { download "$package" ||
+		{ apt-get -qq update && download "$package"; } }) >&2 ||
 		fail "apt-get download $package failed"
 	dpkg -x "$work"/*.deb "$work/root"
 	cp "$work/root/boot/vmlinuz-$release" "$to/vmlinuz"
