@@ -8,18 +8,27 @@
 #include "toolstack/size.h"
 #include "toolstack/xml.h"
 
+/* The document of that text, which is freed; NULL with an error set, also if there is no text. */
+static xmlDoc *document(virDomainPtr domain, char *text)
+{
+	xmlDoc *doc;
+
+	if (!text) {
+		connect_failed("cannot read the domain's XML", NULL);
+		return NULL;
+	}
+	doc = xml_parse(text, strlen(text), virDomainGetName(domain));
+	free(text);
+	return doc;
+}
+
 int guest_read(virDomainPtr domain, struct guest *guest)
 {
-	char *text = virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE);
+	xmlDoc *doc = document(domain, virDomainGetXMLDesc(domain, VIR_DOMAIN_XML_INACTIVE));
 	xmlNode *root, *far;
-	xmlDoc *doc;
 	int code;
 
 	*guest = (struct guest){0};
-	if (!text)
-		return connect_failed("cannot read the domain's XML", NULL);
-	doc = xml_parse(text, strlen(text), virDomainGetName(domain));
-	free(text);
 	if (!doc)
 		return (int)error_code();
 	root = xmlDocGetRootElement(doc);
@@ -133,10 +142,7 @@ int guest_names_server(virDomainPtr domain, unsigned flags, const char *server, 
 	*names = false;
 	if (!text && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN)
 		return 0; /* ended meanwhile */
-	if (!text)
-		return connect_failed("cannot read the domain's XML", NULL);
-	doc = xml_parse(text, strlen(text), virDomainGetName(domain));
-	free(text);
+	doc = document(domain, text);
 	if (!doc)
 		return (int)error_code();
 	root = xmlDocGetRootElement(doc);
