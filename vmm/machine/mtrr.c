@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "machine/mtrr.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 
 #define MSR_CAP          0xfeu
@@ -14,7 +15,6 @@
 #define FIXED_END        0x100000ull
 #define VARIABLE_MAX     16u
 #define CPUID_MTRR       (1u << 12)
-#define CR0_CACHE_OFF    (1ull << 30)
 
 static const uint16_t fixed[] = {
 	0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f};
@@ -61,7 +61,7 @@ void mtrr_load(void)
 
 	if (!saved.there)
 		return;
-	write_cr0(cr0 | CR0_CACHE_OFF);
+	write_cr0(cr0 | CR0_CD);
 	__asm__ volatile("wbinvd" ::: "memory");
 	wrmsr(MSR_DEFAULT_TYPE, saved.type & ~TYPE_ENABLED);
 	for (unsigned i = 0; i < FIXED && saved.has_fixed; i++)

@@ -8,8 +8,6 @@
 #define MSR_APIC_BASE 0x1bu
 #define MSR_EFER      0xc0000080u
 
-#define EFER_SVME (1u << 12)
-
 static inline void out8(uint16_t port, uint8_t value)
 {
 	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/crc.h"
 #include "machine/apic.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "service/core.h"
 
-#define CR0_MP             (1ull << 1)
-#define CR0_EM             (1ull << 2)
-#define CR0_TS             (1ull << 3)
-#define CR4_OSFXSR         (1ull << 9)
-#define CR4_OSXMMEXCPT     (1ull << 10)
 #define CPUID_1_ECX_RDRAND (1u << 30)
 
 static void own_cpu(void)

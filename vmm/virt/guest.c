@@ -2,13 +2,9 @@
 /* Page tables of the guest: APM vol. 2 chapter 5. Permissions are not looked at. */
 #include <string.h>
 #include "machine/layout.h"
+#include "machine/registers.h"
 #include "virt/guest.h"
 #include "virt/virt.h"
-
-#define CR0_PG   (1ull << 31)
-#define CR4_PSE  (1ull << 4)
-#define CR4_PAE  (1ull << 5)
-#define CR4_LA57 (1ull << 12)
 
 #define BIOS_START 0xc0000u
 #define BIOS_END   0x100000u

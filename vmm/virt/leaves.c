@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 #include "annex/doorbell.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/leaves.h"
@@ -24,10 +25,6 @@
 #define EXT1_SVM      (1u << 2)
 #define EXT1_SKINIT   (1u << 12)
 #define EXT8_INVLPGB  (1u << 3) /* its ASIDs would be the VMM's */
-
-#define CR0_PG      (1ull << 31)
-#define CR4_OSXSAVE (1ull << 18)
-#define CR4_PKE     (1ull << 22)
 
 static uint32_t mirror(uint32_t value, uint32_t bit, bool on)
 {

@@ -24,6 +24,11 @@ struct virt_paging {
 	bool breakpoints; /* DR7 has some enabled */
 };
 
+/* What a description shows beside struct vcpu. */
+struct virt_shown {
+	uint64_t cs, cr0, cr2, cr3, cr4, efer;
+};
+
 struct virt_vendor {
 	const char *name;
 	const struct slat_tables *tables;
@@ -74,8 +79,9 @@ struct virt_vendor {
 
 	/* Name of an exit the guest may cause and its count on one vCPU; false past the end. */
 	bool (*counter)(const struct vcpu *v, unsigned index, const char **name, uint64_t *value);
-	/* Registers and last exit; any CPU. */
-	void (*describe)(const struct vcpu *v, char *buffer, uint64_t size);
+	/* The last exit in a few words, as text_format(), and *shown; any CPU. */
+	uint64_t (*describe)(
+		const struct vcpu *v, struct virt_shown *shown, char *buffer, uint64_t size);
 };
 
 extern const struct virt_vendor svm_vendor;

@@ -4,6 +4,7 @@
 #include "lib/event.h"
 #include "lib/log.h"
 #include "lib/panic.h"
+#include "lib/text.h"
 #include "machine/apic.h"
 #include "machine/clock.h"
 #include "machine/cpu.h"
@@ -337,8 +338,29 @@ bool virt_counter(unsigned index, const char **name, uint64_t *value)
 
 void virt_describe(unsigned cpu, char *buffer, uint64_t size)
 {
+	const struct vcpu *v = &virt_vcpu[cpu];
+	const uint64_t *g = v->gpr;
+	struct virt_shown s = {0};
+	uint64_t n;
+
 	if (size)
 		buffer[0] = 0;
-	if (virt_vendor && cpu < virt_cpus() && virt_vcpu[cpu].vendor)
-		virt_vendor->describe(&virt_vcpu[cpu], buffer, size);
+	if (!virt_vendor || cpu >= virt_cpus() || !v->vendor)
+		return;
+	n = text_format(buffer, size, "CPU %u: last exit ", cpu);
+	if (n < size)
+		n += virt_vendor->describe(v, &s, buffer + n, size - n);
+	if (n >= size)
+		return;
+	text_format(buffer + n, size - n,
+		"%s%s\n"
+		"  rip %lx:%016lx rflags %lx cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx\n"
+		"  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
+		"  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n"
+		"  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n"
+		"  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n",
+		v->waiting ? ", not started" : "", v->asleep ? ", asleep" : "", s.cs, v->rip,
+		v->rflags, s.cr0, s.cr2, s.cr3, s.cr4, s.efer, g[GPR_RAX], g[GPR_RBX], g[GPR_RCX],
+		g[GPR_RDX], g[GPR_RSI], g[GPR_RDI], g[GPR_RBP], g[GPR_RSP], g[8], g[9], g[10],
+		g[11], g[12], g[13], g[14], g[15]);
 }

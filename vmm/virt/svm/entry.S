@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "virt/gpr.inc"
+
 	.text
 
 /*
@@ -8,54 +10,21 @@
  */
 	.globl svm_enter
 svm_enter:
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	host_save
 	pushq %rsi
 	movq %rdi, %rax
-	movq 8(%rsi), %rcx
-	movq 16(%rsi), %rdx
-	movq 24(%rsi), %rbx
-	movq 40(%rsi), %rbp
+	gpr_load %rsi
 	movq 56(%rsi), %rdi
-	movq 64(%rsi), %r8
-	movq 72(%rsi), %r9
-	movq 80(%rsi), %r10
-	movq 88(%rsi), %r11
-	movq 96(%rsi), %r12
-	movq 104(%rsi), %r13
-	movq 112(%rsi), %r14
-	movq 120(%rsi), %r15
 	movq 48(%rsi), %rsi
 	vmrun %rax
 	pushq %rsi
 	movq 8(%rsp), %rsi
-	movq %rcx, 8(%rsi)
-	movq %rdx, 16(%rsi)
-	movq %rbx, 24(%rsi)
-	movq %rbp, 40(%rsi)
+	gpr_save %rsi
 	movq %rdi, 56(%rsi)
-	movq %r8, 64(%rsi)
-	movq %r9, 72(%rsi)
-	movq %r10, 80(%rsi)
-	movq %r11, 88(%rsi)
-	movq %r12, 96(%rsi)
-	movq %r13, 104(%rsi)
-	movq %r14, 112(%rsi)
-	movq %r15, 120(%rsi)
 	popq %rax
 	movq %rax, 48(%rsi)
 	popq %rsi
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	cld
+	host_load
 	ret
 
 /* void svm_load(uint64_t vmcb): FS, GS, TR, LDTR and the system call MSRs, which VMRUN leaves. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "lib/panic.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "virt/msr.h"
 #include "virt/svm/svm.h"
@@ -10,17 +11,6 @@
 
 #define VM_CR_LOCK   (1u << 3)
 #define VM_CR_SVMDIS (1u << 4)
-
-#define EFER_SCE   (1ull << 0)
-#define EFER_LME   (1ull << 8)
-#define EFER_LMA   (1ull << 10)
-#define EFER_NXE   (1ull << 11)
-#define EFER_LMSLE (1ull << 13)
-#define EFER_FFXSR (1ull << 14)
-#define EFER_TCE   (1ull << 15)
-#define EFER_IBRS  (1ull << 21)
-
-#define CR0_PG (1ull << 31)
 
 #define VECTOR_GP 13u
 

@@ -3,6 +3,7 @@
 #include "machine/idt.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "slat/npt.h"
 #include "virt/insn.h"
@@ -18,29 +19,13 @@
 
 #define DR6_HIT 0xfull
 
-#define CR0_PE  (1ull << 0)
-#define CR0_ET  (1ull << 4)
-#define CR0_NE  (1ull << 5)
-#define CR0_WP  (1ull << 16)
-#define CR0_NW  (1ull << 29)
-#define CR0_CD  (1ull << 30)
-#define CR0_PG  (1ull << 31)
-#define CR4_PAE (1ull << 5)
-
 #define VECTOR_GP 13u
 
 /*
  * The host runs with the guest's choice of PSE, PGE, SMEP and SMAP where it can: emulated CPUs throw
  * all translations away whenever one of them changes.
  */
-#define CR4_MIRROR ((1ull << 4) | (1ull << 7) | (1ull << 20) | (1ull << 21))
-
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-
-#define DR6_RESET 0xffff0ff0ull
-#define DR7_RESET 0x400ull
-#define PAT_RESET 0x0007040600070406ull
+#define CR4_MIRROR (CR4_PSE | CR4_PGE | CR4_SMEP | CR4_SMAP)
 
 #define IOPM_BYTES  0x3000u
 #define MSRPM_BYTES 0x2000u
@@ -297,23 +282,15 @@ static void paging(const struct vcpu *v, struct virt_paging *p)
 	p->breakpoints = m->dr7 & DR7_ENABLED;
 }
 
-static void describe(const struct vcpu *v, char *buffer, uint64_t size)
+static uint64_t describe(
+	const struct vcpu *v, struct virt_shown *shown, char *buffer, uint64_t size)
 {
 	const struct vmcb *m = vmcb_of(v);
-	const uint64_t *g = v->gpr;
 
-	text_format(buffer, size,
-		"CPU %u: last exit %s (0x%lx) info 0x%lx 0x%lx event 0x%lx%s%s\n"
-		"  rip %lx:%016lx rflags %lx cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx\n"
-		"  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
-		"  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n"
-		"  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n"
-		"  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n",
-		v->cpu, svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2,
-		m->exit_event, v->waiting ? ", not started" : "", v->asleep ? ", asleep" : "",
-		(unsigned long)m->cs.selector, v->rip, v->rflags, m->cr0, m->cr2, m->cr3, m->cr4,
-		m->efer, g[GPR_RAX], g[GPR_RBX], g[GPR_RCX], g[GPR_RDX], g[GPR_RSI], g[GPR_RDI],
-		g[GPR_RBP], g[GPR_RSP], g[8], g[9], g[10], g[11], g[12], g[13], g[14], g[15]);
+	*shown = (struct virt_shown){m->cs.selector, m->cr0, m->cr2, m->cr3, m->cr4, m->efer};
+	return text_format(buffer, size, "%s (0x%lx) info 0x%lx 0x%lx event 0x%lx",
+		svm_exit_name(m->exit_code), m->exit_code, m->exit_info1, m->exit_info2,
+		m->exit_event);
 }
 
 const struct virt_vendor svm_vendor = {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
+#include "virt/gpr.inc"
+
 #define HOST_RSP 0x6c14
 
 	.text
@@ -11,12 +13,7 @@
  */
 	.globl vmx_enter
 vmx_enter:
-	pushq %rbx
-	pushq %rbp
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
+	host_save
 	pushq %rdi
 	movl $HOST_RSP, %eax
 	vmwrite %rsp, %rax
@@ -25,19 +22,8 @@ vmx_enter_look:
 	jne vmx_enter_abort
 	testl %esi, %esi
 	movq 0(%rdi), %rax
-	movq 8(%rdi), %rcx
-	movq 16(%rdi), %rdx
-	movq 24(%rdi), %rbx
-	movq 40(%rdi), %rbp
+	gpr_load %rdi
 	movq 48(%rdi), %rsi
-	movq 64(%rdi), %r8
-	movq 72(%rdi), %r9
-	movq 80(%rdi), %r10
-	movq 88(%rdi), %r11
-	movq 96(%rdi), %r12
-	movq 104(%rdi), %r13
-	movq 112(%rdi), %r14
-	movq 120(%rdi), %r15
 	movq 56(%rdi), %rdi
 	jnz 1f
 	vmlaunch
@@ -55,30 +41,13 @@ vmx_exit:
 	pushq %rdi
 	movq 8(%rsp), %rdi
 	movq %rax, 0(%rdi)
-	movq %rcx, 8(%rdi)
-	movq %rdx, 16(%rdi)
-	movq %rbx, 24(%rdi)
-	movq %rbp, 40(%rdi)
+	gpr_save %rdi
 	movq %rsi, 48(%rdi)
-	movq %r8, 64(%rdi)
-	movq %r9, 72(%rdi)
-	movq %r10, 80(%rdi)
-	movq %r11, 88(%rdi)
-	movq %r12, 96(%rdi)
-	movq %r13, 104(%rdi)
-	movq %r14, 112(%rdi)
-	movq %r15, 120(%rdi)
 	popq 56(%rdi)
 	xorl %eax, %eax
 vmx_enter_end:
 	popq %rdi
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %rbp
-	popq %rbx
-	cld
+	host_load
 	ret
 
 /*

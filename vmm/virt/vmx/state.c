@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The VMCS of a CPU that begins: controls, host state, guest state (SDM vol. 3C 25.4-25.8). */
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "slat/ept.h"
 #include "virt/vendor.h"
@@ -10,23 +11,6 @@
 #define MSR_PAT       0x277u
 #define MSR_CR0_FIXED 0x486u
 #define MSR_CR4_FIXED 0x488u
-
-#define CR0_PE   (1ull << 0)
-#define CR0_ET   (1ull << 4)
-#define CR0_NE   (1ull << 5)
-#define CR0_WP   (1ull << 16)
-#define CR0_NW   (1ull << 29)
-#define CR0_CD   (1ull << 30)
-#define CR0_PG   (1ull << 31)
-#define CR4_PAE  (1ull << 5)
-#define CR4_SMXE (1ull << 14)
-
-#define EFER_LME (1ull << 8)
-#define EFER_LMA (1ull << 10)
-
-#define DR6_RESET 0xffff0ff0ull
-#define DR7_RESET 0x400ull
-#define PAT_RESET 0x0007040600070406ull
 
 #define SELECTOR_CODE 0x08u /* the VMM's own GDT */
 #define SELECTOR_DATA 0x10u

@@ -5,6 +5,7 @@
 #include "machine/idt.h"
 #include "machine/layout.h"
 #include "machine/memory.h"
+#include "machine/registers.h"
 #include "machine/x86.h"
 #include "slat/ept.h"
 #include "virt/ports.h"
@@ -23,10 +24,8 @@
 #define FEATURE_VMX         4u
 
 #define CPUID_XSAVE (1u << 26)
-#define CR4_OSXSAVE (1ull << 18)
-#define CR0_PE      (1ull << 0)
 
-#define DR7_GD  (1ull << 13)
+#define DR7_GD (1ull << 13)
 
 #define VECTOR_DB 1u
 
@@ -225,25 +224,16 @@ static uint64_t field(const struct vcpu *v, enum vmcs_field f)
 	return cpu_number() == v->cpu && vmx_of(v)->launched ? vmread(f) : 0;
 }
 
-static void describe(const struct vcpu *v, char *buffer, uint64_t size)
+static uint64_t describe(
+	const struct vcpu *v, struct virt_shown *shown, char *buffer, uint64_t size)
 {
 	const struct vmx *x = vmx_of(v);
-	const uint64_t *g = v->gpr;
 
-	text_format(buffer, size,
-		"CPU %u: last exit %s (0x%x) info 0x%lx event 0x%x next 0x%x%s%s\n"
-		"  rip %lx:%016lx rflags %lx cr0 %lx cr2 %lx cr3 %lx cr4 %lx efer %lx\n"
-		"  rax %016lx rbx %016lx rcx %016lx rdx %016lx\n"
-		"  rsi %016lx rdi %016lx rbp %016lx rsp %016lx\n"
-		"  r8  %016lx r9  %016lx r10 %016lx r11 %016lx\n"
-		"  r12 %016lx r13 %016lx r14 %016lx r15 %016lx\n",
-		v->cpu, vmx_exit_name(x->reason), x->reason, x->qualification, x->vectoring,
-		x->event, v->waiting ? ", not started" : "", v->asleep ? ", asleep" : "",
-		field(v, VMCS_GUEST_CS_SELECTOR), v->rip, v->rflags, field(v, VMCS_GUEST_CR0),
+	*shown = (struct virt_shown){field(v, VMCS_GUEST_CS_SELECTOR), field(v, VMCS_GUEST_CR0),
 		cpu_number() == v->cpu ? read_cr2() : 0, field(v, VMCS_GUEST_CR3),
-		field(v, VMCS_GUEST_CR4), field(v, VMCS_GUEST_EFER), g[GPR_RAX], g[GPR_RBX],
-		g[GPR_RCX], g[GPR_RDX], g[GPR_RSI], g[GPR_RDI], g[GPR_RBP], g[GPR_RSP], g[8], g[9],
-		g[10], g[11], g[12], g[13], g[14], g[15]);
+		field(v, VMCS_GUEST_CR4), field(v, VMCS_GUEST_EFER)};
+	return text_format(buffer, size, "%s (0x%x) info 0x%lx event 0x%x next 0x%x",
+		vmx_exit_name(x->reason), x->reason, x->qualification, x->vectoring, x->event);
 }
 
 const struct virt_vendor vmx_vendor = {
