@@ -42,7 +42,7 @@ void apic_send(uint32_t to, uint32_t command)
 	apic_write(APIC_ICR2, to << 24);
 	apic_write(APIC_ICR, command);
 	while (apic_read(APIC_ICR) & ICR_BUSY)
-		pause();
+		cpu_relax();
 }
 
 uint32_t apic_id(void)
@@ -67,5 +67,5 @@ void apic_wait_us(unsigned us)
 	uint64_t end = rdtsc() + (uint64_t)us * TICKS_PER_US;
 
 	while (rdtsc() < end)
-		pause();
+		cpu_relax();
 }

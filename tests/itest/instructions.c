@@ -66,7 +66,7 @@ static void lengths(void)
 	uint64_t efer = rdmsr(MSR_EFER);
 	struct registers r = {.rax = 0};
 
-	with_prefixes("CPUID", op_cpuid, 2, &r, cpuid(0, 0).a);
+	with_prefixes("CPUID", op_cpuid, 2, &r, cpuid(0, 0).eax);
 	r.rcx = MSR_EFER;
 	with_prefixes("RDMSR EFER", op_rdmsr, 2, &r, (uint32_t)efer);
 	r.rax = (uint32_t)efer;
@@ -99,7 +99,7 @@ static void across_pages(void)
 		uint64_t at = assemble(two + PAGE - before, prefix, 3, op_cpuid, 2);
 
 		far_push_out();
-		ok(!call_code(at, &r) && r.rsi == MARK && (uint32_t)r.rax == cpuid(0, 0).a,
+		ok(!call_code(at, &r) && r.rsi == MARK && (uint32_t)r.rax == cpuid(0, 0).eax,
 			"CPUID with %u of its 5 bytes on the first of two evicted pages", before);
 	}
 }

@@ -41,7 +41,7 @@ static void during_faults(void)
 		__asm__ volatile("sti" : : : "memory");
 		good = get64(base + (i % pages) * PAGE) == i % pages && good;
 		while (seen[VECTOR_TIMER].count == now)
-			pause();
+			cpu_relax();
 		__asm__ volatile("cli" : : : "memory");
 	}
 	ok(good, "far pages are right while interrupts arrive");

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "machine/registers.h"
+#include "machine/x86.h"
 
 #define PAGE 4096ul
 #define MIB  (1ul << 20)
@@ -29,25 +31,7 @@
 #define FLAG_IF (1ull << 9)
 #define FLAG_DF (1ull << 10)
 
-#define CR0_PE (1ull << 0)
-#define CR0_MP (1ull << 1)
-#define CR0_TS (1ull << 3)
-#define CR0_WP (1ull << 16)
-#define CR0_NW (1ull << 29)
-#define CR0_CD (1ull << 30)
-
-#define CR4_TSD     (1ull << 2)
-#define CR4_DE      (1ull << 3)
-#define CR4_PAE     (1ull << 5)
-#define CR4_PGE     (1ull << 7)
-#define CR4_PCE     (1ull << 8)
-#define CR4_VMXE    (1ull << 13)
-#define CR4_OSXSAVE (1ull << 18)
-#define CR4_PKE     (1ull << 22)
-
-#define MSR_TSC       0x10u
-#define MSR_APIC_BASE 0x1bu
-#define MSR_EFER      0xc0000080u
+#define MSR_TSC 0x10u
 
 enum {
 	DE = 0,
@@ -238,36 +222,9 @@ void test_icr(void);
 
 /* ---- instructions */
 
-struct cpuid {
-	uint32_t a, b, c, d;
-};
-
 static inline uint64_t far_gpa(uint64_t va)
 {
 	return va - FAR_VA + machine.far_base;
-}
-
-static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
-{
-	struct cpuid r;
-
-	__asm__ volatile("cpuid"
-			 : "=a"(r.a), "=b"(r.b), "=c"(r.c), "=d"(r.d)
-			 : "a"(leaf), "c"(sub));
-	return r;
-}
-
-static inline uint64_t rdmsr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-	return (uint64_t)high << 32 | low;
-}
-
-static inline void wrmsr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"(value >> 32) : "memory");
 }
 
 static inline unsigned try_rdmsr(uint32_t msr, uint64_t *value)
@@ -284,78 +241,33 @@ static inline unsigned try_wrmsr(uint32_t msr, uint64_t value)
 	return TRY("wrmsr", : : "c"(msr), "a"((uint32_t)value), "d"(value >> 32) : "r11", "memory");
 }
 
-#define CONTROL_REGISTER(n)                                                                        \
-	static inline uint64_t read_cr##n(void)                                                    \
-	{                                                                                          \
-		uint64_t value;                                                                    \
-		__asm__ volatile("movq %%cr" #n ", %0" : "=r"(value) : : "memory");                \
-		return value;                                                                      \
-	}                                                                                          \
+#define WRITE_CONTROL(n)                                                                           \
 	static inline void write_cr##n(uint64_t value)                                             \
 	{                                                                                          \
 		__asm__ volatile("movq %0, %%cr" #n : : "r"(value) : "memory");                    \
-	}                                                                                          \
+	}
+
+#define TRY_CONTROL(n)                                                                             \
 	static inline unsigned try_cr##n(uint64_t value)                                           \
 	{                                                                                          \
 		return TRY("movq %0, %%cr" #n, : : "r"(value) : "r11", "memory");                  \
 	}
 
-CONTROL_REGISTER(0)
-CONTROL_REGISTER(2)
-CONTROL_REGISTER(3)
-CONTROL_REGISTER(4)
-CONTROL_REGISTER(8)
+WRITE_CONTROL(0)
+WRITE_CONTROL(2)
+WRITE_CONTROL(3)
+WRITE_CONTROL(8)
+TRY_CONTROL(0)
+TRY_CONTROL(3)
+TRY_CONTROL(4)
+TRY_CONTROL(8)
 
-static inline void out8(uint16_t port, uint8_t v)
+static inline uint64_t read_cr8(void)
 {
-	__asm__ volatile("outb %0, %1" : : "a"(v), "Nd"(port));
-}
+	uint64_t value;
 
-static inline void out16(uint16_t port, uint16_t v)
-{
-	__asm__ volatile("outw %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline void out32(uint16_t port, uint32_t v)
-{
-	__asm__ volatile("outl %0, %1" : : "a"(v), "Nd"(port));
-}
-
-static inline uint8_t in8(uint16_t port)
-{
-	uint8_t v;
-
-	__asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline uint16_t in16(uint16_t port)
-{
-	uint16_t v;
-
-	__asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline uint32_t in32(uint16_t port)
-{
-	uint32_t v;
-
-	__asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-
-static inline uint64_t rdtsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-	return (uint64_t)high << 32 | low;
-}
-
-static inline void pause(void)
-{
-	__asm__ volatile("pause" : : : "memory");
+	__asm__ volatile("movq %%cr8, %0" : "=r"(value));
+	return value;
 }
 
 static inline uint8_t get8(uint64_t a)

@@ -7,7 +7,8 @@ ITEST_CFLAGS := $(CFLAGS_COMMON) -D_POSIX_C_SOURCE=200809L -Itests/itest -Ivmm -
 	-fno-stack-protector -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only -mcmodel=small \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -O2 -g
 
-$(BUILD)/itest/%.o: tests/itest/%.c tests/itest/itest.h tests/itest/itest.mk
+$(BUILD)/itest/%.o: tests/itest/%.c tests/itest/itest.h vmm/machine/x86.h \
+		vmm/machine/registers.h tests/itest/itest.mk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ITEST_CFLAGS) -c -o $@ $<
 

@@ -121,7 +121,7 @@ void machine_init(const void *boot_params)
 
 	machine.cmdline = (const char *)(uint64_t)p->hdr.cmd_line_ptr;
 	xsdt = get_64(rsdp + 24);
-	machine.amd = cpuid(0, 0).b == 0x68747541;
+	machine.amd = cpuid(0, 0).ebx == 0x68747541;
 	read_map(p);
 	read_srat();
 	read_madt();

@@ -20,10 +20,6 @@
 #define KERNEL_GS       0xc0000102u
 #define LSTAR           0xc0000082u
 
-#define EFER_SCE  (1ull << 0)
-#define EFER_LME  (1ull << 8)
-#define EFER_SVME (1ull << 12)
-
 #define ENABLE_VMX 6ull /* of FEATURE_CONTROL, inside and outside SMX */
 
 static void absent(uint32_t msr, const char *name)
@@ -137,7 +133,7 @@ static void time_stamp(void)
 {
 	const uint64_t much = 1ull << 40, slack = 1ull << 36;
 	uint64_t before = rdtsc(), now, adjust = 0;
-	bool has_adjust = cpuid(7, 0).b & 2;
+	bool has_adjust = cpuid(7, 0).ebx & 2;
 	uint32_t low, high, aux;
 
 	ok(rdtsc() >= before && rdtsc() >= before, "RDTSC does not go back");
@@ -157,7 +153,7 @@ static void time_stamp(void)
 	}
 	(void)cpuid(0, 0);
 	ok(near(rdtsc(), before) < slack, "the TSC is kept over an exit");
-	if (cpuid(0x80000001, 0).d >> 27 & 1) {
+	if (cpuid(0x80000001, 0).edx >> 27 & 1) {
 		wrmsr(TSC_AUX, 0x1234);
 		__asm__ volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(aux));
 		same(aux, 0x1234, "RDTSCP gives TSC_AUX");

@@ -58,7 +58,7 @@ void pages_flush(void)
 
 void pages_init(void)
 {
-	pages_giant = cpuid(0x80000001, 0).d >> 26 & 1;
+	pages_giant = cpuid(0x80000001, 0).edx >> 26 & 1;
 	root = pinned_take(PAGE, PAGE);
 	pages_map(0, 0, LOW, 1, PTE_W);
 	pages_map(FAR_VA, machine.far_base, machine.far_bytes, 0, PTE_W);

@@ -149,21 +149,21 @@ static void xcr0(void)
 	uint64_t cr4 = read_cr4();
 	uint32_t can;
 
-	if (!(cpuid(1, 0).c >> 26 & 1)) {
+	if (!(cpuid(1, 0).ecx >> 26 & 1)) {
 		skip("XSETBV", "no XSAVE on this CPU");
 		return;
 	}
 	write_cr4(cr4 & ~CR4_OSXSAVE);
 	same(try_xsetbv(0, 1), CAUGHT(UD), "XSETBV without CR4.OSXSAVE: #UD");
 	write_cr4(cr4 | CR4_OSXSAVE);
-	can = cpuid(0xd, 0).a;
+	can = cpuid(0xd, 0).eax;
 	same(try_xsetbv(0, 1), 0, "XSETBV: x87");
-	same(cpuid(0xd, 0).b, 576, "CPUID 0xd: the size for x87");
+	same(cpuid(0xd, 0).ebx, 576, "CPUID 0xd: the size for x87");
 	same(try_xsetbv(0, 3), 0, "XSETBV: x87 and SSE");
 	same(xgetbv(), 3, "XGETBV gives it");
 	if (can & 4) {
 		same(try_xsetbv(0, 7), 0, "XSETBV: x87, SSE and AVX");
-		same(cpuid(0xd, 0).b, 832, "CPUID 0xd: the size with AVX");
+		same(cpuid(0xd, 0).ebx, 832, "CPUID 0xd: the size with AVX");
 		same(try_xsetbv(0, 5), CAUGHT(GP), "XSETBV: AVX without SSE: #GP");
 	} else {
 		skip("XSETBV of AVX", "no AVX on this CPU");

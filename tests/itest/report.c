@@ -11,7 +11,7 @@ static unsigned passed, failed, skipped;
 static void put(char c)
 {
 	while (!(in8(LINE_STATUS) & STATUS_EMPTY))
-		pause();
+		cpu_relax();
 	out8(COM1, c);
 }
 

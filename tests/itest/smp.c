@@ -75,7 +75,7 @@ static bool within(volatile uint32_t *word, uint32_t before)
 	while (*word == before) {
 		if (rdtsc() > end)
 			return false;
-		pause();
+		cpu_relax();
 	}
 	return true;
 }
@@ -116,7 +116,7 @@ bool smp_wait(unsigned cpu)
 	while (work[cpu]) {
 		if (rdtsc() > end)
 			return false;
-		pause();
+		cpu_relax();
 	}
 	return true;
 }

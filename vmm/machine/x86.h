@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The x86 instructions that C has no words for (AMD APM vol. 3). For boot, machine and virt only. */
+/*
+ * The x86 instructions that C has no words for (AMD APM vol. 3). In the VMM for boot, machine and virt
+ * only; and for the instruction test.
+ */
 #ifndef ANNEX_X86_H
 #define ANNEX_X86_H
 
