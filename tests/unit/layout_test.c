@@ -168,6 +168,19 @@ static void window_avoids_what_is_there(void **state)
 	assert_true(layout.far_base == 60 * GIB);
 }
 
+/* Tables beside the window map whole GiB: nothing may lie behind it in its last one. */
+static void window_has_its_last_gib_alone(void **state)
+{
+	const struct layout_range busy[] = {{36 * GIB + 1000 * MIB, 4 * KIB}};
+	struct layout_request q = request(&small, 384 * MIB, 512 * MIB);
+
+	q.busy = busy;
+	q.busy_count = 1;
+	layout_make(&q);
+	assert_sound(&small);
+	assert_true(layout.far_base == 37 * GIB);
+}
+
 /* OVMF's 64-bit PCI window, with BARs in it and one beside it: what lies above the far window. */
 static void devices_above_the_window(void **state)
 {
@@ -298,6 +311,7 @@ int main(void)
 		cmocka_unit_test(frames_on_both_sides_of_the_hole),
 		cmocka_unit_test(pcache_is_capped),
 		cmocka_unit_test(window_avoids_what_is_there),
+		cmocka_unit_test(window_has_its_last_gib_alone),
 		cmocka_unit_test(devices_above_the_window),
 		cmocka_unit_test(window_avoids_hypertransport),
 		cmocka_unit_test(small_address_space),

@@ -7,10 +7,22 @@
 #include <cmocka.h>
 #include "lib/log.h"
 #include "machine/clock.h"
+#include "machine/console.h"
+
+static bool dies; /* the next line's writer, in the middle of it */
+static jmp_buf stopped;
 
 uint64_t clock_now(void)
 {
 	return 12345678900;
+}
+
+void console_write(const char *text, size_t length)
+{
+	if (dies) {
+		dies = false;
+		longjmp(stopped, 1);
+	}
 }
 
 static void a_line_has_time_and_level(void **state)
@@ -66,6 +78,25 @@ static void old_lines_go(void **state)
 	assert_int_equal(log_line(UINT64_MAX, line, sizeof(line)), 0);
 }
 
+/* A CPU that was stopped while it wrote: the report can still be logged, once somebody says so. */
+static void the_lock_of_a_stopped_cpu_is_taken_over(void **state)
+{
+	char line[LOG_WIDTH];
+	uint64_t next;
+
+	dies = true;
+	if (!setjmp(stopped))
+		log_info("never ends");
+	next = log_next();
+	log_info("lost");
+	assert_int_equal(log_next(), next);
+	log_take_over();
+	log_info("kept");
+	assert_int_equal(log_next(), next + 1);
+	assert_true(log_line(next, line, sizeof(line)) > 0);
+	assert_non_null(strstr(line, "kept"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -73,6 +104,7 @@ int main(void)
 		cmocka_unit_test(levels_are_dropped),
 		cmocka_unit_test(hostile_text_is_cut_and_made_printable),
 		cmocka_unit_test(old_lines_go),
+		cmocka_unit_test(the_lock_of_a_stopped_cpu_is_taken_over),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -17,6 +17,7 @@
 static uint64_t fields[0x8000];
 static uint64_t msr[0x1000];
 static uint64_t clock;
+static struct cpuid xsave; /* leaf 0xd, 1 */
 static bool masked, x2;
 static unsigned nmis, injected, advanced;
 static uint64_t command;
@@ -41,7 +42,8 @@ void take_nmi(void)
 
 struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 {
-	(void)leaf, (void)subleaf;
+	if (leaf == 0xd && subleaf == 1)
+		return xsave;
 	return (struct cpuid){.ebx = 2, .ecx = 1u << 24};
 }
 
@@ -113,6 +115,7 @@ static int fresh(void **state)
 	v = (struct vcpu){.vendor = &vmx};
 	clock = 1000000;
 	masked = x2 = false;
+	xsave = (struct cpuid){0};
 	nmis = injected = advanced = 0;
 	fields[VMCS_LENGTH] = 2;
 	return 0;
@@ -248,8 +251,8 @@ static bool write_msr(uint32_t number, uint64_t value)
 
 static void absent_msrs(void **state)
 {
-	static const uint32_t absent[] = {0x11, 0x12, 0x9b, 0x480, 0x48c, 0x491, 0x560, 0x570,
-		0x587, 0x4b564d00, 0x40000000, 0xc0010117};
+	static const uint32_t absent[] = {0x11, 0x12, 0x9b, 0x480, 0x48c, 0x491, 0x3f1, 0x560,
+		0x570, 0x587, 0x600, 0x17d0, 0x17d4, 0x4b564d00, 0x40000000, 0xc0010117};
 	uint64_t value;
 
 	(void)state;
@@ -276,8 +279,28 @@ static void only_rows_exit(void **state)
 	assert_true(closed(0x48c, false) && closed(0x48c, true));
 	assert_true(closed(0x10, true) && closed(0x1b, true) && !closed(0x1b, false));
 	assert_true(closed(0x830, true) && closed(0x834, true) && !closed(0x80b, true));
+	/* What would write to addresses of the guest's through no table of its own. */
+	assert_true(closed(0x3f1, true) && closed(0x3f1, false));
+	assert_true(closed(0x600, true) && closed(0x600, false));
+	assert_true(closed(0x17d0, true) && closed(0x17d4, true) && closed(0x570, true));
+	assert_true(closed(0xda0, true) && !closed(0xda0, false));
 	assert_false(closed(0x6e0, true) || closed(0x277, true) || closed(0x1d9, true));
 	assert_true(count < 200);
+}
+
+/* XRSTORS would load the registers of processor trace past their interception. */
+static void no_trace_in_xss(void **state)
+{
+	(void)state;
+	xsave = (struct cpuid){.eax = 7, .ecx = 0x1900};
+	assert_false(write_msr(0xda0, 0));
+	xsave.eax = 15;
+	assert_true(write_msr(0xda0, 0x1800));
+	assert_int_equal(msr[0xda0], 0x1800);
+	assert_false(write_msr(0xda0, 0x100));
+	assert_false(write_msr(0xda0, 0x1900));
+	assert_false(write_msr(0xda0, 0x200));
+	assert_int_equal(msr[0xda0], 0x1800);
 }
 
 static void vmx_is_locked_off(void **state)
@@ -352,6 +375,7 @@ int main(void)
 		cmocka_unit_test_setup(counters_send_once, fresh),
 		cmocka_unit_test_setup(absent_msrs, fresh),
 		cmocka_unit_test_setup(only_rows_exit, fresh),
+		cmocka_unit_test_setup(no_trace_in_xss, fresh),
 		cmocka_unit_test_setup(vmx_is_locked_off, fresh),
 		cmocka_unit_test_setup(apic_stays, fresh),
 		cmocka_unit_test_setup(tsc_has_an_offset, fresh),
