@@ -24,3 +24,12 @@ $(BUILD)/unit/svm_exits_test: tests/unit/svm_exits_test.c vmm/virt/svm/exits.c
 
 UNIT_TESTS += $(BUILD)/unit/wakeup_test
 $(BUILD)/unit/wakeup_test: tests/unit/wakeup_test.c vmm/virt/wakeup.c
+
+UNIT_TESTS += $(BUILD)/unit/step_test
+$(BUILD)/unit/step_test: tests/unit/step_test.c vmm/virt/step.c
+
+# CPUID is the test's.
+UNIT_TESTS += $(BUILD)/unit/leaves_test
+$(BUILD)/unit/leaves_test: tests/unit/leaves_test.c vmm/virt/leaves.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_vmx -Ivmm -o $@ $(filter %.c,$^) -lcmocka
