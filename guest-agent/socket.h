@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The daemon's end of ANNEX_HINT_SOCKET (annex_hint.h): who may hint about what, how often, and clients
- * that are slow or hostile. A request reaches the daemon's hint() only if it is well-formed and about a
- * process with the peer's user and group that the peer could trace.
+ * that are slow or hostile. A request reaches the daemon's hint() only if it is well-formed and about the
+ * process that has sent it (SO_PASSCRED, not what it says), or one with the same user and group that the
+ * sender could trace.
  *
- * One thread. The daemon polls socket_fd() for POLLIN and calls socket_turn() when it is readable, and at
- * least ten times a second while socket_waiting() (clients over their rate, and time-outs).
+ * One thread. The daemon polls socket_fd() for POLLIN and calls socket_turn() when it is readable, once a
+ * second for time-outs, and ten times a second while socket_waiting(). SIGALRM is the socket's own.
  */
 #ifndef ANNEX_AGENT_SOCKET_H
 #define ANNEX_AGENT_SOCKET_H
@@ -24,7 +25,14 @@
 #define SOCKET_PAGES        1048576u /* of ranges, per second and user: 4 GiB; as many at once */
 #define SOCKET_PAGES_ALL    2097152u
 #define SOCKET_IDLE_NS      30000000000ull /* a connection without a request is closed */
-#define SOCKET_REASON_MAX   200u
+/*
+ * File descriptors that a client sends are thrown away unseen, but that can take time: see socket_guard.h.
+ * Such a user is shut out for a while, and after a wait nobody is let in for a shorter one.
+ */
+#define SOCKET_GUARD_US   20000u
+#define SOCKET_BARRED_NS  10000000000ull
+#define SOCKET_PAUSE_NS   1000000000ull
+#define SOCKET_REASON_MAX 200u
 
 /* A hint that was checked; address and length are of whole pages. */
 struct socket_hint {
@@ -47,8 +55,7 @@ struct socket_answer {
 
 struct socket_config {
 	const char *path; /* of the socket; its directory exists */
-	uint64_t
-		pin_max; /* bytes, of all applications together (`applications pin max=SIZE`); 0: refused */
+	uint64_t pin_max; /* bytes, of all applications together (applications-pin); 0: refused */
 	/* Called from socket_turn(), must return soon. For PIN it holds pin_max. */
 	void (*hint)(void *context, const struct socket_hint *hint, struct socket_answer *answer);
 	/* Writes the daemon's state as JSON, at most size bytes with the end; returns the length. */
@@ -60,6 +67,7 @@ struct socket_counters {
 	uint64_t accepted, refused; /* connections */
 	uint64_t requests, bad,
 		not_yours; /* requests that were read; malformed; of another's memory */
+	uint64_t held; /* times that what a client had sent held us up, see SOCKET_GUARD_US */
 	uint64_t waits; /* times that a client was left waiting for its rate */
 };
 
@@ -76,6 +84,7 @@ void socket_free(struct socket_state *state);
 int socket_fd(const struct socket_state *state);
 /* Never waits for a client; at most one request of each connection. now_ns: CLOCK_MONOTONIC. */
 void socket_turn(struct socket_state *state, uint64_t now_ns);
+/* Whether a client waits for its rate, or nobody is let in for a while. */
 bool socket_waiting(const struct socket_state *state);
 void socket_counters(const struct socket_state *state, struct socket_counters *counters);
 /* A new configuration's limit. */
