@@ -13,4 +13,6 @@ $(BUILD)/annex-agent: $(AGENT_OBJECTS)
 	@mkdir -p $(@D)
 	$(Q)$(CC) -o $@ $(AGENT_OBJECTS)
 
+PROGRAMS += $(BUILD)/annex-agent
+
 -include $(AGENT_OBJECTS:.o=.d)
