@@ -202,6 +202,16 @@ bool smp_wait(unsigned cpu);
 void smp_trap(unsigned cpu, struct frame *f);
 void smp_test_start(void);
 
+/* ---- doorbell.c */
+
+struct bell {
+	uint64_t rax, rbx, rcx, rdx;
+	uint64_t word[10]; /* RSI, RDI, R8 to R15 */
+};
+
+/* IN EAX, DX with these registers, which it keeps. Any CPU. */
+void bell_ring(struct bell *b);
+
 /* ---- the tests */
 
 void test_cpuid(void);
@@ -211,6 +221,7 @@ void test_instructions(void);
 void test_user(void);
 void test_ports(void);
 void test_hidden(void);
+void test_doorbell(void);
 void test_nmi(void);
 void test_interrupts(void);
 void test_events(void);

@@ -24,6 +24,7 @@ void itest_main(const void *boot_params)
 	test_user();
 	test_ports();
 	test_hidden();
+	test_doorbell();
 	test_interrupts();
 	test_nmi();
 	test_events();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* At CPL 3: exceptions come before intercepts; ports by a bit map that is far itself. */
 #include <string.h>
+#include "annex/doorbell.h"
 #include "itest.h"
 
 #define HIDDEN_IO 0x511
@@ -46,6 +47,41 @@ static void privileged(void)
 	same(seen[VECTOR_SOFT].frame.cs, SEL_USER_CODE, "it came from CPL 3");
 }
 
+/* MOV $magic, %eax; XOR %ebx, %ebx (HELLO); MOV $version, %esi; MOV $port, %edx; IN */
+#define LE16(n) (n) & 0xff, (n) >> 8 & 0xff
+#define LE32(n) LE16(n), (n) >> 16 & 0xff, (n) >> 24 & 0xff
+#define RING                                                                                       \
+	RUN(0xb8, LE32(DOORBELL_MAGIC), 0x31, 0xdb, 0xbe, LE32(DOORBELL_VERSION), 0xba,            \
+		LE32(DOORBELL_PORT), 0xed)
+
+/* What the kernel did not give the port to gets #GP, and the VMM is not even asked. */
+static void doorbell(struct tss *tss)
+{
+	struct bell b = {.rax = DOORBELL_MAGIC, .rdx = DOORBELL_PORT, .word = {DOORBELL_VERSION}};
+	uint64_t session;
+
+	bell_ring(&b);
+	session = b.word[0];
+	far_push_out();
+	same(RING, CAUGHT(GP), "doorbell: IN at CPL 3 without the port: #GP");
+	same((uint32_t)seen[GP].frame.rax, DOORBELL_MAGIC, "doorbell: and no answer");
+	/* Three of its four ports are not enough. */
+	tss->io[DOORBELL_PORT / 8] &= (uint8_t) ~(7u << DOORBELL_PORT % 8);
+	same(RING, CAUGHT(GP), "doorbell: IN at CPL 3 with a part of the port: #GP");
+	tss->io[DOORBELL_PORT / 8] &= (uint8_t) ~(15u << DOORBELL_PORT % 8);
+	far_push_out();
+	same(RING, 0, "doorbell: IN at CPL 3 with the port");
+	same(seen[VECTOR_EXIT].frame.rax, DOORBELL_OK, "doorbell: it is answered there");
+	same(seen[VECTOR_EXIT].frame.rsi, session + 1, "doorbell: and nothing rang before");
+	tss->io[DOORBELL_PORT / 8] = 0xff;
+	b = (struct bell){.rax = DOORBELL_MAGIC,
+		.rbx = DOORBELL_BYE,
+		.rcx = session + 1,
+		.rdx = DOORBELL_PORT};
+	bell_ring(&b);
+	same(b.rax, DOORBELL_OK, "doorbell: BYE from CPL 0");
+}
+
 /* TSS with its I/O bit map, and the kernel's stack, on evicted pages. */
 static void ports(void)
 {
@@ -66,6 +102,7 @@ static void ports(void)
 	same(RUN(0xba, HIDDEN_IO & 0xff, HIDDEN_IO >> 8, 0, 0, 0xed), 0,
 		"IN at CPL 3 that the far TSS's bit map allows");
 	same((uint32_t)seen[VECTOR_EXIT].frame.rax, UINT32_MAX, "a hidden port gives ones there");
+	doorbell(tss);
 	far_push_out();
 	same(RUN(0xcc), CAUGHT(BP), "INT3 at CPL 3: TSS and kernel stack are out");
 	far_push_out();

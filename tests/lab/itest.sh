@@ -15,6 +15,7 @@ port=${ANNEX_ITEST_PORT:-47910}
 limit=${ANNEX_ITEST_LIMIT:-240} # s, each machine
 far=256M extents=20
 pcache=2M push=1100 # pages that push out everything else
+pin=256K
 passed=0 failed=0 skipped=0 server=
 pids=()
 
@@ -38,6 +39,7 @@ config() { # config NIC
 		far = $far
 		pinned = 64M
 		pcache = $pcache
+		pin = $pin
 		nic = $1
 		address = 10.77.0.2/24
 		server = one 10.77.0.1
@@ -49,8 +51,8 @@ config() { # config NIC
 # prepare NAME NIC OPTIONS: configuration, command line, the server.
 prepare() {
 	config "$2" >"$work/config"
-	printf 'movable_node swiotlb=force numa_balancing=disable itest.push=%s %s' "$push" \
-		"$3" >"$work/cmdline"
+	printf 'movable_node swiotlb=force numa_balancing=disable itest.push=%s itest.pin=%d %s' \
+		"$push" $((${pin%K} / 4)) "$3" >"$work/cmdline"
 	"$build/server_live" --local $((port + 1)) --remote "$port" --address 10.77.0.1 \
 		--extents "$extents" >"$logs/$1.server" 2>&1 7>&- &
 	server=$!
@@ -140,7 +142,8 @@ run() { # run NAME
 	# shellcheck disable=SC2046
 	two) qemu two "" -M q35 -cpu max,la57=off -smp 3 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
-	four) qemu four "" -M q35 -cpu max,la57=off -smp 5 $(nic pcie.0) ;;
+	four) pin=0 # its pcache is the least that four vCPUs must have
+		qemu four "" -M q35 -cpu max,la57=off -smp 5 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046
 	one) qemu one "" -M q35 -cpu max,la57=off -smp 2 $(nic pcie.0) ;;
 	# shellcheck disable=SC2046

@@ -114,7 +114,8 @@ static void optional_keys(void **state)
 {
 	struct config c;
 
-	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = 0\npin = 12K\n"
+	good(&c, "gateway = 10.0.0.254\nmtu=9000\nlog\t=\tdebug\npcache =  128M  \nprefetch = "
+		 "0\npin = 12K\n"
 		 "boot = disk\n"
 		 "server = far-one_2.x 192.168.7.9:4000 # another\r\n\n   \n# end");
 	assert_int_equal(c.gateway, 0x0a0000fe);

@@ -10,7 +10,7 @@ $(BUILD)/unit/manage_test: tests/unit/manage_test.c vmm/service/manage.c vmm/ser
 		-ljansson -lcmocka
 
 # The doorbell's device before the real engine; the fuzzer's time: see there.
-DOORBELL_TESTS := $(BUILD)/unit/doorbell_test
+DOORBELL_TESTS := $(BUILD)/unit/doorbell_test $(BUILD)/unit/doorbell_fuzz
 UNIT_TESTS += $(DOORBELL_TESTS)
 
 $(DOORBELL_TESTS): $(BUILD)/unit/%: tests/unit/%.c tests/unit/far_fixture.c \
