@@ -140,15 +140,22 @@ struct frame *pcache_give_page(struct far *far, uint32_t frame, uint32_t page, e
 	return f;
 }
 
+/* It goes before what it was filled for. */
+static void lose_marks(struct far *far, struct frame *f)
+{
+	if (f->pin || f->prefetched == PREFETCHED_HINT)
+		hint_drop(far, f);
+	else
+		prefetch_wasted(far, f);
+}
+
 /* The frame's page is gone. */
 static void disown(struct far *far, struct frame *f)
 {
 	/* R3: one owner; R6: a record's frame keeps its page until the record is gone. */
 	check(f->state != FRAME_FREE && !f->writing);
-	if (f->pin || f->prefetched == PREFETCHED_HINT)
-		hint_drop(far, f);
-	else if (f->prefetched != PREFETCHED_NOT)
-		prefetch_wasted(far, f);
+	if (f->pin || f->prefetched != PREFETCHED_NOT)
+		lose_marks(far, f);
 	f->page = ENGINE_NONE;
 	f->state = FRAME_FREE;
 	f->dirty = 0;
