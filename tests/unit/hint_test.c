@@ -435,6 +435,23 @@ static void cold_goes_before_warm(void **state)
 	assert_true(present(52) && present(53));
 }
 
+/* The first one cannot be had yet: what is behind it can, and later it goes as well. */
+static void recent_page_holds_up_no_other(void **state)
+{
+	fixture_press(0, 0, 100);
+	use_frames(FILL);
+	fixture_touch(0, 20, false);
+	ask(FAR_HINT_COLD, 20, 4);
+	for (uint32_t page = FILL + 1000; page < FILL + 1020; page++)
+		fixture_press(0, page, 1);
+	assert_true(present(20));
+	assert_int_equal(fixture.far->frame[pcache_mapped(fixture.far, entry(20))].recent, 1);
+	for (uint32_t page = 21; page < 24; page++)
+		assert_false(present(page));
+	fixture_press(0, FILL + 1020, 64);
+	assert_false(present(20));
+}
+
 static void pinned_is_not_cold(void **state)
 {
 	const struct list *passed = &fixture.far->list[LIST_PASSED];
@@ -468,10 +485,11 @@ static void prefetched_counts_as_touched(void **state)
 	for (uint32_t page = 0; page < 4; page++)
 		assert_int_equal(fixture_peek(page), page + 1);
 	/* What was cold and is wanted again is warm. */
-	fixture_press(0, 100, 70);
-	ask(FAR_HINT_COLD, 0, 4);
+	assert_int_equal(hint(FAR_HINT_COLD, 0, 4), FAR_HINT_OK);
+	turn();
 	assert_int_equal(fixture.far->list[LIST_PASSED].count, 4);
-	ask(FAR_HINT_PREFETCH, 0, 2);
+	assert_int_equal(hint(FAR_HINT_PREFETCH, 0, 2), FAR_HINT_OK);
+	turn();
 	assert_int_equal(fixture.far->list[LIST_PASSED].count, 2);
 	assert_true(accessed(1));
 	assert_false(accessed(2));
@@ -678,6 +696,7 @@ int main(void)
 		test(turns_are_short),
 		test(a_session_ends_in_short_turns),
 		test(cold_goes_before_warm),
+		test(recent_page_holds_up_no_other),
 		test(pinned_is_not_cold),
 		test(prefetched_counts_as_touched),
 		test(prefetch_evicts_nothing_warm),

@@ -231,6 +231,7 @@ struct far {
 	uint32_t hand;
 	uint32_t fruitless; /* mapped pages passed since one was taken */
 	bool open; /* a batch is being collected */
+	bool warm; /* by the hand too */
 	uint64_t opened_at;
 	uint64_t reclaim_at; /* not before, ns */
 	uint64_t clean_at; /* not before, ns */

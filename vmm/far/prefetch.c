@@ -61,15 +61,13 @@ static void end_window(struct far *far, struct stream *s)
 /*
  * The stream has read this page and gone on. Most streams do not come back soon: unless it is touched
  * again, reclaim takes it before others, so that a scan does not push out what is used. Not if it was
- * written to: that costs a WRITE. Nor while it counts as recent, as the page of each fault does: it
- * would hold up what is behind it.
+ * written to: that costs a WRITE.
  */
 static void pass(struct far *far, uint32_t frame)
 {
 	struct frame *f = &far->frame[frame];
 
-	if (f->state != PAGE_RESIDENT || f->list != LIST_NONE || f->zero || f->dirty || f->pin ||
-		f->recent > 0)
+	if (f->state != PAGE_RESIDENT || f->list != LIST_NONE || f->zero || f->dirty || f->pin)
 		return;
 	reclaim_age(far, f);
 	pcache_append(far, LIST_PASSED, frame);

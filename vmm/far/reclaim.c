@@ -176,15 +176,20 @@ static bool step(struct far *far)
 	return true;
 }
 
-/* Pages read and left by a stream, or cold, oldest first; one touched since is the hand's. */
+/*
+ * Pages read and left by a stream, or cold, oldest first. One touched since is the hand's; a recent
+ * one is passed over, and stays for later.
+ */
 static uint32_t take_passed(struct far *far, uint32_t want)
 {
-	uint32_t frame, took = 0;
+	uint32_t frame = far->list[LIST_PASSED].head, next, took = 0;
 
-	for (unsigned budget = WALK_BUDGET; took < want && budget > 0; budget--) {
-		frame = far->list[LIST_PASSED].head;
+	for (unsigned budget = WALK_BUDGET; took < want && budget > 0; budget--, frame = next) {
 		if (frame == ENGINE_NONE || far->frame[frame].epoch > far->settled)
 			break;
+		next = far->frame[frame].next;
+		if (far->frame[frame].recent > 0)
+			continue;
 		if (judge(far, frame, slat_read(&far->leaf[far->frame[frame].page]), false) ==
 			TAKE) {
 			unmap(far, frame);
@@ -237,10 +242,15 @@ static uint32_t coming(const struct far *far)
 	return pcache_coming(far);
 }
 
+static uint32_t have(const struct far *far)
+{
+	return pcache_reserve(far) + coming(far);
+}
+
 static bool reserve_low(const struct far *far)
 {
 	/* A pin takes only what lies above the low mark. */
-	return pcache_reserve(far) + coming(far) < far->low + (far->hint_wait == HINT_FRAME);
+	return have(far) < far->low + (far->hint_wait == HINT_FRAME);
 }
 
 /* A fault waits for a frame and none is on its way. */
@@ -267,26 +277,30 @@ static void close_batch(struct far *far, uint64_t now)
 
 static uint32_t lacking(const struct far *far)
 {
-	uint32_t have = pcache_reserve(far) + coming(far);
-	uint32_t want = far->high > have ? far->high - have : 0;
+	uint32_t want = far->high > have(far) ? far->high - have(far) : 0;
 
 	return want < TAKE_BUDGET ? want : TAKE_BUDGET;
 }
 
 /*
  * A batch stays open over several turns, so that no turn is long, until it has what the reserve lacks
- * or is old enough: then one shootdown for all of it. A fault that waits for a frame closes it.
+ * or is old enough: then one shootdown for all of it. A fault that waits for a frame closes it. The
+ * hand moves only if the reserve was low meanwhile: else only what is listed goes.
  */
 static void evict(struct far *far, uint64_t now)
 {
 	uint32_t want = lacking(far);
 
-	if (!far->open)
+	if (!far->open) {
 		far->opened_at = now;
+		far->warm = false;
+	}
 	far->open = true;
-	walk(far, want - take_passed(far, want));
-	if (pcache_reserve(far) + coming(far) >= far->high || starved(far) ||
-		now - far->opened_at >= BATCH_NS / 4)
+	far->warm |= reserve_low(far);
+	want -= take_passed(far, want);
+	if (far->warm)
+		walk(far, want);
+	if (have(far) >= far->high || starved(far) || now - far->opened_at >= BATCH_NS / 4)
 		close_batch(far, now);
 }
 
@@ -328,18 +342,21 @@ static bool may_clean(const struct far *far)
 	       pcache_coming(far) < far->low;
 }
 
-/* Pages were made cold: known only after a shootdown; or a PREFETCH waits for their frames. */
+/*
+ * A batch without the hand: pages were made cold, which is known only after a shootdown; or a
+ * PREFETCH waits for such pages' frames; or a stream is about to, which takes only what lies above the
+ * low mark, and would be left behind by its guest until the batch is done.
+ */
 static bool cold_wanted(const struct far *far)
 {
-	return far->cooled || (far->hint_wait == HINT_COLD && far->list[LIST_PASSED].count > 0 &&
-				      lacking(far) > 0);
-}
+	uint32_t head = far->list[LIST_PASSED].head;
 
-static void evict_cold(struct far *far, uint64_t now)
-{
-	if (far->hint_wait == HINT_COLD)
-		take_passed(far, lacking(far));
-	close_batch(far, now);
+	if (far->cooled)
+		return true;
+	if (head == ENGINE_NONE || lacking(far) == 0)
+		return false;
+	return far->hint_wait == HINT_COLD ||
+	       (far->frame[head].epoch <= far->settled && have(far) < far->low + far->low / 2);
 }
 
 void reclaim_turn(struct far *far, uint64_t now)
@@ -354,10 +371,8 @@ void reclaim_turn(struct far *far, uint64_t now)
 		return;
 	if (now < far->raised_at + BATCH_NS && !starved(far))
 		return;
-	if (reserve_low(far) && now >= far->reclaim_at)
+	if ((reserve_low(far) && now >= far->reclaim_at) || cold_wanted(far))
 		evict(far, now);
-	else if (cold_wanted(far))
-		evict_cold(far, now);
 	else if (may_clean(far) && now >= far->clean_at)
 		clean_ahead(far, now);
 }
