@@ -14,8 +14,11 @@ $(BUILD)/unit/kick_test: tests/unit/kick_test.c vmm/virt/kick.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Ivmm -o $@ $(filter %.c,$^) -pthread -lcmocka
 
-UNIT_TESTS += $(BUILD)/unit/apic_trap_test
+UNIT_TESTS += $(BUILD)/unit/apic_trap_test $(BUILD)/unit/apic_test
 $(BUILD)/unit/apic_trap_test: tests/unit/apic_trap_test.c vmm/virt/apic_trap.c
+$(BUILD)/unit/apic_test: tests/unit/apic_test.c vmm/machine/apic.c
+
+$(BUILD)/unit/apic_trap_test $(BUILD)/unit/apic_test:
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_apic -Ivmm -o $@ $(filter %.c,$^) -lcmocka
 
@@ -33,3 +36,7 @@ UNIT_TESTS += $(BUILD)/unit/leaves_test
 $(BUILD)/unit/leaves_test: tests/unit/leaves_test.c vmm/virt/leaves.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit/fake_vmx -Ivmm -o $@ $(filter %.c,$^) -lcmocka
+
+UNIT_TESTS += $(BUILD)/unit/virt_start_test
+$(BUILD)/unit/virt_start_test: tests/unit/virt_start_test.c vmm/virt/virt.c vmm/virt/kick.c \
+		vmm/slat/shootdown.c vmm/lib/text.c

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stands in for the machine's MSRs: tests/unit/apic_trap_test.c answers them. */
+/* Stands in for the machine's MSRs and ports: the tests that use it answer. */
 #ifndef ANNEX_X86_H
 #define ANNEX_X86_H
 
@@ -13,10 +13,16 @@ struct cpuid {
 
 uint64_t rdmsr(uint32_t msr);
 void wrmsr(uint32_t msr, uint64_t value);
+uint8_t in8(uint16_t port);
+void out8(uint16_t port, uint8_t value);
 
 static inline struct cpuid cpuid(uint32_t leaf, uint32_t sub)
 {
 	return (struct cpuid){0};
+}
+
+static inline void cpu_relax(void)
+{
 }
 
 #endif
