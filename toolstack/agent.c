@@ -236,6 +236,7 @@ int agent_ask(virDomainPtr domain, const json_t *status, struct agent *agent)
 	int code = ask_once(domain, status, agent);
 
 	if (!code && agent->state == AGENT_LYING && !strncmp(agent->problem, "pinned ", 7)) {
+		manage_release();
 		usleep(SECOND_LOOK);
 		code = ask_once(domain, status, agent);
 	}

@@ -236,8 +236,8 @@ static int open_port(struct exporter *e, const struct sockaddr_in *address)
 	errno = 0;
 	e->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
 		request, e, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
-		MHD_OPTION_CONNECTION_TIMEOUT, PATIENCE, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-		MHD_OPTION_NOTIFY_COMPLETED, completed, e, MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_TIMEOUT, PATIENCE, MHD_OPTION_NOTIFY_COMPLETED, completed, e,
+		MHD_OPTION_END);
 	if (e->daemon)
 		return 0;
 	return error_set(ERROR_FAILED, "cannot listen on %s: %s. Give another --listen", listen_at,

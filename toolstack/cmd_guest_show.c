@@ -76,6 +76,7 @@ static int run(struct annex *annex, int count, char **arguments)
 		virDomainFree(domain);
 		return code;
 	}
+	manage_hold(domain);
 	/* A silent VMM is part of the answer here, not a failure of the command. */
 	if (virDomainIsActive(domain) > 0 && manage_ask(domain, "status", &status)) {
 		output_warning(annex, "%s", error_text());
@@ -87,6 +88,7 @@ static int run(struct annex *annex, int count, char **arguments)
 			output_warning(annex, "%s", error_text());
 		error_clear();
 	}
+	manage_release();
 	answer = guest_json(&guest);
 	json_object_set_new(answer, "agent", heard ? agent_show_json(&agent) : json_null());
 	json_object_set_new(answer, "vmm", status ? json_incref(status) : json_null());

@@ -58,12 +58,16 @@ static int stopped(virDomainPtr domain, const json_t *status)
 /* The VMM's clock, not ours, times the rates: the channel is slow. */
 static int sample(virDomainPtr domain, struct rates_sample *out)
 {
-	int code = manage_ask(domain, "status", &out->status);
+	int code;
+
+	manage_hold(domain);
+	code = manage_ask(domain, "status", &out->status);
 
 	if (!code)
 		code = stopped(domain, out->status);
 	if (!code)
 		code = manage_ask(domain, "counters", &out->counters);
+	manage_release();
 	return code;
 }
 
@@ -196,6 +200,18 @@ static void print_once(const char *name, const struct rates *r, const struct rat
 	print_latency(histogram);
 }
 
+static int more(virDomainPtr domain, const json_t *status, json_t **histogram, struct agent *agent)
+{
+	int code;
+
+	manage_hold(domain);
+	code = manage_ask(domain, "histogram", histogram);
+	if (!code)
+		code = agent_ask(domain, status, agent);
+	manage_release();
+	return code;
+}
+
 static int run_once(struct annex *annex, virDomainPtr domain, const char *name)
 {
 	struct rates_sample before = {0}, after = {0};
@@ -209,9 +225,7 @@ static int run_once(struct annex *annex, virDomainPtr domain, const char *name)
 		code = sample(domain, &after);
 	}
 	if (!code)
-		code = manage_ask(domain, "histogram", &histogram);
-	if (!code)
-		code = agent_ask(domain, after.status, &agent);
+		code = more(domain, after.status, &histogram, &agent);
 	if (!code) {
 		rates_between(&before, &after, &rates);
 		if (!output_answer(

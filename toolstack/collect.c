@@ -50,41 +50,43 @@ static int list_one(virDomainPtr domain, void *context)
 	return 0;
 }
 
-static json_t *list_guests(void *context)
+static void list_guests(void *context)
 {
 	struct question *q = context;
 	json_t *guests = json_array();
-	int code = connect_each(&q->annex, list_one, guests);
 
-	return code ? NULL : json_pack("{s:o}", "guests", guests);
+	if (!connect_each(&q->annex, list_one, guests))
+		job_tell(json_pack("{s:o}", "guests", guests));
 }
 
-/* In the child: what one VMM says. A VMM that has stopped says its state and no more. */
-static json_t *ask_guest(void *context)
+/* In the child: what one VMM says, part by part. One that has stopped says its state and no more. */
+static void ask_guest(void *context)
 {
 	static const char *const more[] = {"counters", "histogram"};
 	struct question *q = context;
 	virDomainPtr domain = connect_domain(&q->annex, q->uuid);
-	json_t *answers = json_object(), *status = NULL;
+	json_t *status = NULL;
 	struct agent agent;
 
-	if (!domain || manage_ask(domain, "status", &status))
-		return NULL;
-	json_object_set_new(answers, "status", status);
+	if (!domain)
+		return;
+	manage_hold(domain); /* to the end of this process */
+	if (manage_ask(domain, "status", &status))
+		return;
+	job_tell(json_pack("{s:O}", "status", status));
 	if (!json_object_get(status, "far"))
-		return answers;
+		return;
 	for (unsigned i = 0; i < 2; i++) {
 		json_t *answer = NULL;
 
 		if (!manage_ask(domain, more[i], &answer))
-			json_object_set_new(answers, more[i], answer);
+			job_tell(json_pack("{s:o}", more[i], answer));
 	}
 	if (!agent_ask(domain, status, &agent))
-		json_object_set_new(answers, "agent", agent_show_json(&agent));
-	return answers;
+		job_tell(json_pack("{s:o}", "agent", agent_show_json(&agent)));
 }
 
-static void start(struct collect *c, int guest, json_t *(*work)(void *context), const char *uuid)
+static void start(struct collect *c, int guest, void (*work)(void *context), const char *uuid)
 {
 	struct question q = {c->annex, uuid};
 

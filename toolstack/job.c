@@ -29,10 +29,17 @@ static int write_all(const char *data, size_t size, void *context)
 	return 0;
 }
 
-static _Noreturn void child(int fd, pid_t parent, json_t *(*work)(void *context), void *context)
+static int answer_fd = -1; /* in a child */
+
+void job_tell(json_t *answer)
+{
+	json_dump_callback(answer, write_all, &answer_fd, JSON_COMPACT);
+	json_decref(answer);
+}
+
+static _Noreturn void child(int fd, pid_t parent, void (*work)(void *context), void *context)
 {
 	sigset_t none;
-	json_t *answer;
 
 	/* It is not to outlive its parent, not even one that ended just now. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -42,13 +49,12 @@ static _Noreturn void child(int fd, pid_t parent, json_t *(*work)(void *context)
 	signal(SIGINT, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	answer = work(context);
-	if (answer)
-		json_dump_callback(answer, write_all, &fd, JSON_COMPACT);
+	answer_fd = fd;
+	work(context);
 	_exit(0); /* what the parent has in stdio's buffers is its own to write */
 }
 
-bool job_start(struct job *job, json_t *(*work)(void *context), void *context)
+bool job_start(struct job *job, void (*work)(void *context), void *context)
 {
 	pid_t parent = getpid();
 	int ends[2];
@@ -90,9 +96,30 @@ bool job_turn(struct job *job)
 	return true;
 }
 
+/* Whole objects, one behind the other; a last one may be cut off. */
+static json_t *parse(const char *data, size_t used)
+{
+	json_t *all = NULL, *part;
+	json_error_t error;
+
+	while (used && (part = json_loadb(data, used, JSON_DISABLE_EOF_CHECK, &error))) {
+		if (all)
+			json_object_update(all, part);
+		else
+			all = json_incref(part);
+		json_decref(part);
+		data += error.position;
+		used -= (size_t)error.position;
+	}
+	if (json_is_object(all))
+		return all;
+	json_decref(all);
+	return NULL;
+}
+
 json_t *job_end(struct job *job)
 {
-	json_t *answer = NULL;
+	json_t *answer;
 
 	if (job->pid) {
 		kill(job->pid, SIGKILL);
@@ -101,12 +128,8 @@ json_t *job_end(struct job *job)
 	}
 	if (job->fd >= 0)
 		close(job->fd);
-	if (job->used)
-		answer = json_loadb(job->data, job->used, 0, NULL);
+	answer = parse(job->data, job->used);
 	free(job->data);
 	*job = (struct job){.fd = -1};
-	if (json_is_object(answer))
-		return answer;
-	json_decref(answer);
-	return NULL;
+	return answer;
 }

@@ -18,15 +18,18 @@ struct job {
 };
 
 /*
- * Runs work(context) in a child, which answers with the JSON that it returns (NULL: nothing). Returns
- * false, with the error recorded, when there can be no child.
+ * Runs work(context) in a child, which answers by job_tell(). Returns false, with the error recorded,
+ * when there can be no child.
  */
-bool job_start(struct job *job, json_t *(*work)(void *context), void *context);
+bool job_start(struct job *job, void (*work)(void *context), void *context);
+
+/* In the child: a JSON object, a part of the answer; takes the reference. */
+void job_tell(json_t *answer);
 
 /* Takes what has come, without waiting. True when the job is over. */
 bool job_turn(struct job *job);
 
-/* Kills what still runs. The answer: a JSON object for the caller, or NULL. */
+/* Kills what still runs. What it has told, as one JSON object for the caller, or NULL. */
 json_t *job_end(struct job *job);
 
 #endif

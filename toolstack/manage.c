@@ -25,6 +25,7 @@ const struct manage_peer manage_vmm = {
 
 struct exchange {
 	const struct manage_peer *peer;
+	virDomainPtr domain;
 	virStreamPtr stream;
 	char request[MANAGE_REQUEST_MAX + 2];
 	size_t sent, length;
@@ -201,33 +202,72 @@ static int unwrap(
 	return code;
 }
 
-int manage_ask_peer(
-	virDomainPtr domain, const struct manage_peer *peer, const char *command, json_t **result)
-{
-	struct exchange *x = error_memory(calloc(1, sizeof(*x)));
-	uint64_t random = 0;
-	int code;
+/* The port that manage_hold() keeps open; NULL: none. */
+static struct exchange *held;
 
-	x->peer = peer;
+static void close_port(struct exchange *x)
+{
+	if (x->stream) {
+		virStreamAbort(x->stream);
+		virStreamFree(x->stream);
+	}
+	x->stream = NULL;
+	x->broken = false;
+}
+
+/* A new question; what is left of an answer that came too late is skipped by its id. */
+static void prepare(struct exchange *x, const char *command)
+{
+	uint64_t random = 0;
+
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		random = (uint64_t)now();
 	snprintf(x->id, sizeof(x->id), "%016llx", (unsigned long long)random);
 	/* The first \n ends what a client that died may have left unfinished. */
 	x->length = (size_t)snprintf(x->request, sizeof(x->request), "\nannex/%d %s %s\n",
 		MANAGE_VERSION, x->id, command);
-	code = open_port(domain, x, now() + peer->patience * 1000000000ll);
+	x->sent = 0;
+	x->answer = NULL;
+}
+
+int manage_ask_peer(
+	virDomainPtr domain, const struct manage_peer *peer, const char *command, json_t **result)
+{
+	bool kept = held && held->domain == domain && held->peer == peer;
+	struct exchange *x = kept ? held : error_memory(calloc(1, sizeof(*x)));
+	int code = 0;
+
+	x->peer = peer;
+	x->domain = domain;
+	prepare(x, command);
+	if (!x->stream)
+		code = open_port(domain, x, now() + peer->patience * 1000000000ll);
 	if (!code)
 		code = converse(domain, x);
-	if (x->stream) {
-		virStreamAbort(x->stream);
-		virStreamFree(x->stream);
-	}
+	if (!kept || code)
+		close_port(x);
 	if (!code)
 		code = unwrap(x->answer, peer, command, result);
 	else
 		json_decref(x->answer);
-	free(x);
+	if (!kept)
+		free(x);
 	return code;
+}
+
+void manage_hold(virDomainPtr domain)
+{
+	held = error_memory(calloc(1, sizeof(*held)));
+	held->peer = &manage_vmm;
+	held->domain = domain;
+}
+
+void manage_release(void)
+{
+	if (held)
+		close_port(held);
+	free(held);
+	held = NULL;
 }
 
 int manage_ask(virDomainPtr domain, const char *command, json_t **result)

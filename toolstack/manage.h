@@ -31,6 +31,14 @@ int manage_ask_peer(
 int manage_ask(virDomainPtr domain, const char *command, json_t **result);
 
 /*
+ * From here to manage_release() the port stays open between the questions to that domain's VMM: QEMU
+ * takes up to a second to see that a port was opened. Others find it busy meanwhile, so only for
+ * questions that follow each other at once.
+ */
+void manage_hold(virDomainPtr domain);
+void manage_release(void);
+
+/*
  * One received line: 1 and *answer when it is the answer to `id`, 0 when it is something else.
  * Public for the tests.
  */

@@ -166,8 +166,10 @@ int message_ready(virDomainPtr domain, struct agent *agent)
 	const char *name = virDomainGetName(domain);
 	json_t *status = NULL;
 	char advice[400];
-	int code = manage_ask(domain, "status", &status);
+	int code;
 
+	manage_hold(domain);
+	code = manage_ask(domain, "status", &status);
 	if (!code && !json_object_get(status, "far"))
 		code = error_set(ERROR_SILENT,
 			"the VMM of guest '%s' has stopped, and the agent with it. annex stat %s "
@@ -175,6 +177,7 @@ int message_ready(virDomainPtr domain, struct agent *agent)
 			name, name);
 	if (!code)
 		code = agent_ask(domain, status, agent);
+	manage_release();
 	json_decref(status);
 	if (code || (agent->state != AGENT_NO_DOORBELL && agent->state != AGENT_NONE &&
 			    agent->state != AGENT_SILENT && agent->state != AGENT_ENDED))

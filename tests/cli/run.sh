@@ -12,6 +12,7 @@ export ANNEX_STATE=$work/state
 passed=0 failed=0 skipped=0
 . "$here/ssh.sh"
 . "$here/host.sh"
+. "$here/agent.sh"
 
 finish() {
 	[ -n "${lv_up:-}" ] && "$top/tests/lab/libvirt.sh" down "$lv"
@@ -452,20 +453,9 @@ done
 "$top/tests/lab/libvirt.sh" up "$lv" || { echo "not ok - libvirtd starts"; exit 1; }
 lv_up=1
 images=$("$top/tests/lab/image.sh" server 2>"$work/image.log") || images=
-usage
-unreachable
-servers
-by_ssh
-provision_errors
-define_errors
-define
-silence
-away
-host_errors
-host_install
-host_newest
-host_here
-unit
-manual
+# Without arguments all parts, in this order; some need what an earlier one has left.
+[ $# -gt 0 ] || set -- usage unreachable servers by_ssh provision_errors define_errors define silence away \
+	agent host_errors host_install host_newest host_here unit manual
+for part in "$@"; do "$part"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
