@@ -14,7 +14,7 @@ CFLAGS_HOST := $(CFLAGS_COMMON) -D_GNU_SOURCE -O2 -g -fstack-protector-strong -I
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .DEFAULT_GOAL := all
-.PHONY: all help clean deps unit sim model lab check check-all demo bench tidy format format-check install
+.PHONY: all help clean deps unit sim model lab check check-all demo bench tidy format format-check install deb
 
 PROGRAMS :=
 
@@ -42,6 +42,10 @@ deps:
 PREFIX ?= /usr
 install: all
 	$(Q)tests/install.sh "$(BUILD)" "$(DESTDIR)" "$(PREFIX)"
+
+#? deb            Debian packages of all parts, in $(BUILD)/deb (no root)
+deb: all
+	$(Q)tests/deb.sh "$(BUILD)"
 
 #? tidy           clang-tidy over all C sources
 tidy:
