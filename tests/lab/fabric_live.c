@@ -9,7 +9,6 @@
  *
  * Ends with 0 when every page that was written read back right; prints the counters.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -19,10 +18,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "fabric/fabric.h"
 #include "fabric/session.h"
+#include "lab/live_wire.h"
 #include "lib/crc.h"
 #include "lib/text.h"
 
@@ -38,7 +37,6 @@ enum phase {
 
 struct live {
 	int socket;
-	struct sockaddr_in peer;
 	unsigned lossy; /* percent of frames dropped, either way */
 	struct nic nic;
 	uint8_t frame[NIC_FRAME_MAX];
@@ -61,14 +59,6 @@ struct live {
 
 static struct live live;
 
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * S + t.tv_nsec;
-}
-
 static bool dropped(struct live *l)
 {
 	return l->lossy != 0 && (unsigned)(rand() % 100) < l->lossy;
@@ -79,10 +69,7 @@ static bool nic_send(
 {
 	struct live *l = nic->driver;
 	struct iovec v[2] = {{(void *)head, head_length}, {(void *)body, body_length}};
-	struct msghdr m = {.msg_name = &l->peer,
-		.msg_namelen = sizeof(l->peer),
-		.msg_iov = v,
-		.msg_iovlen = body_length == 0 ? 1 : 2};
+	struct msghdr m = {.msg_iov = v, .msg_iovlen = body_length == 0 ? 1 : 2};
 
 	if (dropped(l))
 		return true;
@@ -277,34 +264,17 @@ static void turn(struct live *l)
 {
 	uint64_t deadline;
 
-	l->now = clock_ns();
+	l->now = live_clock_ns();
 	if (fabric_receive(l->fabric, l->now, 64) == 0) {
 		struct pollfd p = {.fd = l->socket, .events = POLLIN};
 
 		deadline = fabric_deadline(l->fabric);
 		if (deadline > l->now)
 			poll(&p, 1, (deadline - l->now + 999999) / 1000000);
-		l->now = clock_ns();
+		l->now = live_clock_ns();
 	}
 	fabric_turn(l->fabric, l->now);
 	work(l);
-}
-
-static int open_socket(uint16_t local, uint16_t remote)
-{
-	struct sockaddr_in us = {.sin_family = AF_INET, .sin_port = htons(local)};
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 4 << 20;
-
-	us.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	live.peer = us;
-	live.peer.sin_port = htons(remote);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&us, sizeof(us)) < 0) {
-		perror("fabric_live: socket");
-		exit(1);
-	}
-	return fd;
 }
 
 struct options {
@@ -359,7 +329,7 @@ static void parse(int argc, char **argv, struct options *o)
 /* Nothing may be outstanding on what is given back: first what is under way comes to its end. */
 static void give_back(struct live *l)
 {
-	uint64_t end = clock_ns() + 10 * S;
+	uint64_t end = live_clock_ns() + 10 * S;
 	bool outstanding = true;
 
 	l->pages = 0; /* nothing new */
@@ -409,7 +379,11 @@ int main(int argc, char **argv)
 		live.pages > live.extents * EXTENT_PAGES)
 		return 2;
 	live.page_count = live.pages;
-	live.socket = open_socket(o.local, o.remote);
+	live.socket = live_wire(o.local, o.remote);
+	if (live.socket < 0) {
+		perror("fabric_live: socket");
+		return 1;
+	}
 	live.nic =
 		(struct nic){.ops = &nic_ops, .mtu = o.mtu, .receive_slots = 256, .driver = &live};
 	memcpy(live.nic.mac, mac, 6);
@@ -419,7 +393,7 @@ int main(int argc, char **argv)
 	if (getrandom(config.random, sizeof(config.random), 0) != sizeof(config.random) ||
 		getrandom(&o.session.number, 8, 0) != 8)
 		return 1;
-	live.now = start = clock_ns();
+	live.now = start = live_clock_ns();
 	config.address = o.address;
 	config.mtu = o.mtu;
 	config.now = live.now;
@@ -434,7 +408,7 @@ int main(int argc, char **argv)
 	session_listen(live.session, &events, &live);
 	while (!live.ended && live.now - start < o.seconds * S)
 		turn(&live);
-	report(&live, (clock_ns() - start) / 1e9);
+	report(&live, (live_clock_ns() - start) / 1e9);
 	give_back(&live);
 	return live.bad == 0 && live.held == 0 && (live.rounds > 0 || live.page_count == 0) &&
 			       !live.ended

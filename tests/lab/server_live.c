@@ -8,7 +8,6 @@
  *
  * Runs until it is ended by a signal, then prints what it was asked for.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -19,9 +18,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 #include "annex/rpc.h"
+#include "lab/live_wire.h"
 #include "lib/crc.h"
 #include "lib/text.h"
 #include "sim/network.h"
@@ -47,14 +46,6 @@ static void end(int signal)
 	ended = 1;
 }
 
-static uint64_t clock_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * S + t.tv_nsec;
-}
-
 static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {{"local", 1, NULL, 'l'}, {"remote", 1, NULL, 'r'},
@@ -76,23 +67,6 @@ static bool parse(int argc, char **argv, struct options *o)
 			return false;
 	}
 	return o->local != 0 && o->remote != 0 && o->address != 0 && o->extents != 0;
-}
-
-/* Connected to the machine's end, so that nobody else's frames come in. */
-static int open_socket(const struct options *o)
-{
-	struct sockaddr_in us = {.sin_family = AF_INET, .sin_port = htons(o->local)}, peer;
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), size = 4 << 20;
-
-	us.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	peer = us;
-	peer.sin_port = htons(o->remote);
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	if (fd < 0 || bind(fd, (struct sockaddr *)&us, sizeof(us)) < 0 ||
-		connect(fd, (struct sockaddr *)&peer, sizeof(peer)) < 0)
-		return -1;
-	return fd;
 }
 
 /* From the socket into the segment. The machine's address is that of its first frame. */
@@ -134,14 +108,14 @@ static void give_out(struct network *n, int fd)
 static void turn(struct network *n, struct responder *server, int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
-	uint64_t now = clock_ns(), next = responder_next(server), wait = IDLE_NS;
+	uint64_t now = live_clock_ns(), next = responder_next(server), wait = IDLE_NS;
 
 	if (next < now + wait)
 		wait = next > now ? next - now : 0;
 	poll(&p, 1, (wait + 999999) / 1000000);
-	network_advance(n, clock_ns());
+	network_advance(n, live_clock_ns());
 	take_in(n, fd);
-	now = clock_ns();
+	now = live_clock_ns();
 	network_advance(n, now);
 	responder_advance(server, now);
 	network_advance(n, now);
@@ -164,7 +138,7 @@ int main(int argc, char **argv)
 				"[--extents N] [--mtu N]\n");
 		return 2;
 	}
-	fd = open_socket(&o);
+	fd = live_wire(o.local, o.remote);
 	if (fd < 0) {
 		perror("server_live: socket");
 		return 1;

@@ -28,14 +28,14 @@ $(patsubst %,$(BUILD)/unit/%_test,qp qp_pace qp_receive): tests/unit/qp_fixture.
 -include $(FABRIC_LIB_OBJECTS:.o=.d)
 
 # The same code as a program, for a real memory server; see tests/lab/fabric_live.c.
-$(BUILD)/fabric_live: tests/lab/fabric_live.c $(FABRIC_LIB) $(BUILD)/host/lib.a
+$(BUILD)/fabric_live: tests/lab/fabric_live.c tests/lab/live_wire.h $(FABRIC_LIB) $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a
 
 PROGRAMS += $(BUILD)/fabric_live
 
 # The simulation's server in real time, for machines under test; see tests/lab/server_live.c.
-$(BUILD)/server_live: tests/lab/server_live.c $(FABRIC_LIB) $(BUILD)/host/lib.a
+$(BUILD)/server_live: tests/lab/server_live.c tests/lab/live_wire.h $(FABRIC_LIB) $(BUILD)/host/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(HOST_CFLAGS) -Itests -MMD -o $@ $< $(FABRIC_LIB) $(BUILD)/host/lib.a
 
