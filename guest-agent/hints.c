@@ -293,6 +293,8 @@ void hints_turn(struct hints *h, uint64_t now_ns)
 			hint->due_ns = now_ns;
 	}
 	look_for_moves(h);
+	if (h->session->budget != h->planned || (h->again_ns && now_ns >= h->again_ns))
+		h->dirty = true;
 	advance_all(h);
 }
 

@@ -106,6 +106,8 @@ void hints_send_plan(struct hints *h)
 	ranges_difference(&h->add, &wanted, &h->accepted);
 	ranges_free(&wanted);
 	h->dirty = false;
+	h->planned = h->session->budget;
+	h->again_ns = 0;
 }
 
 /*
@@ -143,7 +145,8 @@ void hints_send_pins(struct hints *h)
 	if (result == DOORBELL_OVER_BUDGET) {
 		struct ranges part = {0};
 
-		/* The VMM counts otherwise; the next refresh tries again. */
+		/* The VMM counts otherwise. */
+		h->again_ns = h->now_ns + h->config->refresh_ns;
 		sent_part(&part, &h->add, &h->added);
 		h->totals.refused += ranges_pages(&h->add) - ranges_pages(&part);
 		ranges_free(&part);

@@ -54,6 +54,8 @@ struct hints {
 	uint64_t moves; /* moves_count at the last look, at looked_ns */
 	uint64_t looked_ns;
 	bool dirty; /* what members hold has changed */
+	uint64_t planned; /* the budget that the last plan was made for */
+	uint64_t again_ns; /* when what the VMM refused is tried again; 0: nothing was */
 	bool said_hidden;
 	struct ranges accepted; /* by the VMM: a set */
 	struct ranges add, drop; /* sets: what is to be sent */

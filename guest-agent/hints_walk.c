@@ -9,6 +9,7 @@
 #include "guest-agent/log.h"
 
 #define SECOND 1000000000ull
+#define OVER   65536u /* pages */
 
 static void free_member(struct hints *h, struct hint *hint, struct member **at)
 {
@@ -126,8 +127,12 @@ void hints_walk_reap(struct hints *h)
 	int got;
 
 	while ((got = epoll_wait(h->epoll, event, 64, 0)) > 0) {
-		for (int i = 0; i < got; i++)
-			((struct member *)event[i].data.ptr)->dead = true;
+		for (int i = 0; i < got; i++) {
+			struct member *m = event[i].data.ptr;
+
+			m->dead = true;
+			(void)processes_glance(h->processes, m->pid); /* out of the table, too */
+		}
 		for (struct hint *hint = h->first; hint; hint = hint->next)
 			drop_dead(h, hint);
 	}
@@ -149,9 +154,9 @@ static uint64_t limit(const struct hints *h, const struct hint *hint)
 
 	if (hint->request.kind != HINT_PIN)
 		return most;
-	/* One too many is enough to refuse it. */
+	/* To say how much too large it is; but not of how many a terabyte consists. */
 	if (!hint->request.partial)
-		budget++;
+		budget += OVER;
 	return budget < most ? budget : most;
 }
 

@@ -178,8 +178,8 @@ static void read_details(struct processes *p, struct process *process)
 	process->user = read_user(p, process->pid);
 }
 
-/* details: read them also when they are known. */
-static const struct process *look(struct processes *p, pid_t pid, bool details)
+/* details: read them also when they are known; pass: it is the pass that comes by. */
+static const struct process *look(struct processes *p, pid_t pid, bool details, bool pass)
 {
 	struct process **at = place(p, pid), now = {.pid = pid}, *known;
 
@@ -202,13 +202,15 @@ static const struct process *look(struct processes *p, pid_t pid, bool details)
 		known->next = *at;
 		*at = known;
 		p->count++;
-		details = true;
+		details = pass = true;
 	}
 	details = details || strcmp(known->comm, now.comm) != 0 ||
 		  (p->passes + (uint64_t)pid) % DETAIL_PASSES == 0;
 	known->state = now.state;
 	memcpy(known->comm, now.comm, sizeof(known->comm));
-	known->seen = p->passes;
+	/* One that ends behind the pass is not to be kept by who has looked at it before. */
+	if (pass)
+		known->seen = p->passes;
 	if (details)
 		read_details(p, known);
 	return known;
@@ -216,12 +218,12 @@ static const struct process *look(struct processes *p, pid_t pid, bool details)
 
 const struct process *processes_look(struct processes *p, pid_t pid)
 {
-	return look(p, pid, true);
+	return look(p, pid, true, false);
 }
 
 const struct process *processes_glance(struct processes *p, pid_t pid)
 {
-	return look(p, pid, false);
+	return look(p, pid, false, false);
 }
 
 const struct process *processes_find(const struct processes *p, pid_t pid)
@@ -270,7 +272,7 @@ void processes_turn(struct processes *p)
 		pid = strtol(entry->d_name, &end, 10);
 		if (*end || pid <= 0 || pid > 1 << 22)
 			continue;
-		look(p, (pid_t)pid, false);
+		look(p, (pid_t)pid, false, true);
 		i++;
 	}
 }

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the guest's agent, against a doorbell of the tests and this machine's own /proc.
 
-AGENT_UNITS := $(patsubst %,$(BUILD)/unit/agent_%_test,ranges session config)
+AGENT_UNITS := $(patsubst %,$(BUILD)/unit/agent_%_test,ranges session config translate hints policies)
 UNIT_TESTS += $(AGENT_UNITS)
 
 # All of the daemon but main, sanitized, once for all of them.
 AGENT_UNIT_OBJECTS := $(patsubst %.c,$(BUILD)/sanitized-agent/%.o, \
-	$(filter-out guest-agent/main.c,$(AGENT_SOURCES)) tests/unit/agent_bell.c)
+	$(filter-out guest-agent/main.c,$(AGENT_SOURCES)) tests/unit/agent_bell.c \
+	tests/unit/agent_child.c)
 
 $(BUILD)/sanitized-agent/%.o: %.c
 	@mkdir -p $(@D)
