@@ -293,6 +293,7 @@ void hints_turn(struct hints *h, uint64_t now_ns)
 			hint->due_ns = now_ns;
 	}
 	look_for_moves(h);
+	hints_send_check(h);
 	if (h->session->budget != h->planned || (h->again_ns && now_ns >= h->again_ns))
 		h->dirty = true;
 	advance_all(h);
@@ -305,6 +306,8 @@ uint64_t hints_deadline(const struct hints *h)
 
 	if (!h->session->id)
 		return UINT64_MAX;
+	if (h->again_ns)
+		next = h->again_ns;
 	for (const struct hint *hint = h->first; hint; hint = hint->next) {
 		if (hint->walking)
 			waits = true;
@@ -319,7 +322,7 @@ uint64_t hints_deadline(const struct hints *h)
 
 bool hints_busy(const struct hints *h)
 {
-	bool busy = h->dirty || hints_send_waits(h);
+	bool busy = h->dirty || h->again_ns || hints_send_waits(h);
 
 	for (const struct hint *hint = h->first; hint && !busy; hint = hint->next)
 		busy = hint->walking || due(h, hint);

@@ -4,6 +4,13 @@
 #include "guest-agent/hints_state.h"
 #include "guest-agent/log.h"
 
+#define SECOND      UINT64_C(1000000000)
+#define UNPIN_NS    (2 * SECOND) /* in which the VMM comes to an UNPIN, and its room is free */
+#define AGAIN_NS    (SECOND / 5)
+#define MISSING     3u /* beats */
+#define RESTART_MIN (30 * SECOND)
+#define RESTART_MAX (600 * SECOND)
+
 static void set_add(struct ranges *set, const struct ranges *more)
 {
 	ranges_append(set, more);
@@ -102,10 +109,13 @@ void hints_send_plan(struct hints *h)
 	ranges_normalize(&wanted);
 	if (ranges_pages(&wanted) > h->session->budget)
 		collect_by_rank(h, &wanted);
+	h->dirty = h->restart;
+	if (h->restart)
+		ranges_clear(&wanted);
+	h->restart = false;
 	ranges_difference(&h->drop, &h->accepted, &wanted);
 	ranges_difference(&h->add, &wanted, &h->accepted);
 	ranges_free(&wanted);
-	h->dirty = false;
 	h->planned = h->session->budget;
 	h->again_ns = 0;
 }
@@ -132,27 +142,58 @@ static bool send_some(struct hints *h, enum doorbell_request request, const stru
 	return true;
 }
 
+/* The VMM counts otherwise: it has not come to an UNPIN yet, or there is less room than it said. */
+static void refused(struct hints *h)
+{
+	struct ranges part = {0};
+
+	if (h->unpinned_ns && h->now_ns - h->unpinned_ns < UNPIN_NS) {
+		h->again_ns = h->now_ns + AGAIN_NS;
+		return;
+	}
+	h->again_ns = h->now_ns + h->config->refresh_ns;
+	sent_part(&part, &h->add, &h->added);
+	h->totals.refused += ranges_pages(&h->add) - ranges_pages(&part);
+	ranges_free(&part);
+	log_line(LOG_WARNING, "the VMM refuses a pin: %" PRIu64 " of %" PRIu64 " pages are pinned",
+		h->session->pinned, h->session->budget);
+}
+
+void hints_send_check(struct hints *h)
+{
+	uint64_t accepted = ranges_pages(&h->accepted);
+
+	if (h->beats == h->session->beats)
+		return;
+	h->beats = h->session->beats;
+	if (h->session->queued || h->session->pinned >= accepted) {
+		h->missing = 0;
+		return;
+	}
+	if (++h->missing < MISSING || h->now_ns < h->restart_ns)
+		return;
+	log_line(LOG_INFO, "the VMM holds %" PRIu64 " of %" PRIu64 " pages: all are pinned again",
+		h->session->pinned, accepted);
+	h->missing = 0;
+	h->restart_wait = h->restart_wait ? h->restart_wait * 2 : RESTART_MIN;
+	if (h->restart_wait > RESTART_MAX)
+		h->restart_wait = RESTART_MAX;
+	h->restart_ns = h->now_ns + h->restart_wait;
+	h->restart = h->dirty = true;
+}
+
 void hints_send_pins(struct hints *h)
 {
 	uint32_t result = DOORBELL_OK;
 
 	while (send_some(h, DOORBELL_UNPIN, &h->drop, &h->dropped, &result))
-		;
+		h->unpinned_ns = h->now_ns;
 	if (h->dropped.index < h->drop.count)
 		return;
 	while (send_some(h, DOORBELL_PIN, &h->add, &h->added, &result))
 		;
 	if (result == DOORBELL_OVER_BUDGET) {
-		struct ranges part = {0};
-
-		/* The VMM counts otherwise. */
-		h->again_ns = h->now_ns + h->config->refresh_ns;
-		sent_part(&part, &h->add, &h->added);
-		h->totals.refused += ranges_pages(&h->add) - ranges_pages(&part);
-		ranges_free(&part);
-		log_line(LOG_WARNING,
-			"the VMM refuses a pin: %" PRIu64 " of %" PRIu64 " pages are pinned",
-			h->session->pinned, h->session->budget);
+		refused(h);
 	} else if (h->added.index < h->add.count) {
 		return;
 	}

@@ -54,6 +54,12 @@ struct hints {
 	uint64_t moves; /* moves_count at the last look, at looked_ns */
 	uint64_t looked_ns;
 	bool dirty; /* what members hold has changed */
+	uint64_t unpinned_ns; /* when an UNPIN was sent last */
+	uint64_t beats; /* the session's, at the last check of what it holds */
+	unsigned missing; /* beats in a row that found pins missing */
+	uint64_t restart_ns; /* not before this are all pins sent again */
+	uint64_t restart_wait; /* after the next time */
+	bool restart; /* the next plan unpins all, the one after it pins */
 	uint64_t planned; /* the budget that the last plan was made for */
 	uint64_t again_ns; /* when what the VMM refused is tried again; 0: nothing was */
 	bool said_hidden;
@@ -85,6 +91,8 @@ void hints_send_plan(struct hints *h);
 void hints_send_pins(struct hints *h);
 void hints_send_outbox(struct hints *h, struct hint *hint);
 bool hints_send_waits(const struct hints *h);
+/* After a beat: does the VMM hold what it has accepted? */
+void hints_send_check(struct hints *h);
 /* The session's pins are gone. */
 void hints_send_forget(struct hints *h);
 

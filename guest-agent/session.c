@@ -99,6 +99,7 @@ static void beat(struct session *s)
 	s->beat_ns = s->now_ns + SESSION_BEAT_NS;
 	switch (ring(s, DOORBELL_BEAT, words)) {
 	case DOORBELL_OK:
+		s->beats++;
 		s->pinned = words[0];
 		s->budget = words[1];
 		s->queued = words[2];
@@ -163,10 +164,8 @@ uint32_t session_hint(
 	if (result == DOORBELL_OK)
 		s->backoff_ns = 0;
 	if ((request == DOORBELL_PIN || request == DOORBELL_UNPIN) &&
-		(result == DOORBELL_OK || result == DOORBELL_OVER_BUDGET)) {
-		s->pinned = words[1];
+		(result == DOORBELL_OK || result == DOORBELL_OVER_BUDGET))
 		s->budget = words[2];
-	}
 	return result;
 }
 

@@ -30,7 +30,8 @@ struct session {
 	uint64_t tokens; /* of them, for now */
 	uint64_t filled_ns; /* when tokens were added last */
 	bool refused; /* HELLO was refused for good: version */
-	/* What the last BEAT (or PIN) said; pages. */
+	/* What the last BEAT said (the budget also a PIN); pages. */
+	uint64_t beats; /* how many there were */
 	uint64_t pinned;
 	uint64_t budget;
 	uint64_t queued;

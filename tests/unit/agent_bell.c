@@ -47,9 +47,20 @@ static void take_ranges(const struct agent_bell *b, const uint64_t *w, struct ra
 	ranges_unpack(out, w);
 }
 
+static void unpin(struct agent_bell *b, struct ranges *pages)
+{
+	struct ranges rest = {0};
+
+	ranges_normalize(pages);
+	ranges_difference(&rest, &b->pinned, pages);
+	ranges_free(&b->pinned);
+	b->pinned = rest;
+	ranges_clear(pages);
+}
+
 static uint32_t hint(struct agent_bell *b, enum doorbell_request request, uint64_t *w)
 {
-	struct ranges now = {0}, set = {0};
+	struct ranges now = {0};
 	uint32_t result = DOORBELL_OK;
 	uint64_t count = 0;
 
@@ -64,27 +75,24 @@ static uint32_t hint(struct agent_bell *b, enum doorbell_request request, uint64
 	} else if (request == DOORBELL_COLD) {
 		ranges_append(&b->cold, &now);
 	} else if (request == DOORBELL_PIN) {
-		ranges_append(&set, &b->pinned);
-		ranges_append(&set, &now);
-		ranges_normalize(&set);
-		if (ranges_pages(&set) > b->budget) {
+		/* Counted as they come, also what is pinned already. */
+		if (ranges_pages(&b->pinned) + ranges_pages(&now) > b->budget) {
 			result = DOORBELL_OVER_BUDGET;
 		} else {
-			ranges_clear(&b->pinned);
-			ranges_append(&b->pinned, &set);
+			unpin(b, &b->unpins); /* it was said before */
+			ranges_append(&b->pinned, &now);
+			ranges_normalize(&b->pinned);
 		}
+	} else if (b->slow) {
+		ranges_append(&b->unpins, &now);
 	} else {
-		ranges_normalize(&now);
-		ranges_difference(&set, &b->pinned, &now);
-		ranges_clear(&b->pinned);
-		ranges_append(&b->pinned, &set);
+		unpin(b, &now);
 	}
 	memset(w, 0, DOORBELL_WORDS * sizeof(*w));
 	w[0] = result == DOORBELL_OK ? count : 0;
 	w[1] = ranges_pages(&b->pinned);
 	w[2] = b->budget;
 	ranges_free(&now);
-	ranges_free(&set);
 	return result;
 }
 
@@ -93,6 +101,8 @@ static uint32_t beat(struct agent_bell *b, uint64_t *w)
 	memset(w, 0, DOORBELL_WORDS * sizeof(*w));
 	w[0] = ranges_pages(&b->pinned);
 	w[1] = b->budget;
+	w[2] = ranges_pages(&b->unpins);
+	unpin(b, &b->unpins);
 	w[3] = b->message;
 	w[4] = b->message_length;
 	w[5] = b->fills;
@@ -192,6 +202,7 @@ void agent_bell_init(struct agent_bell *b, uint64_t budget)
 void agent_bell_free(struct agent_bell *b)
 {
 	ranges_free(&b->pinned);
+	ranges_free(&b->unpins);
 	ranges_free(&b->prefetched);
 	ranges_free(&b->cold);
 }
@@ -210,6 +221,7 @@ void agent_bell_lose(struct agent_bell *b)
 {
 	b->session = 0;
 	ranges_clear(&b->pinned);
+	ranges_clear(&b->unpins);
 }
 
 uint64_t agent_bell_frame(const void *address)

@@ -16,6 +16,8 @@ struct agent_bell {
 	uint64_t session; /* 0: none */
 	uint64_t sessions; /* so far */
 	struct ranges pinned; /* a set */
+	bool slow; /* an UNPIN is accepted now, and takes place with the next BEAT */
+	struct ranges unpins; /* those */
 	struct ranges prefetched, cold; /* in order of arrival */
 	unsigned calls[DOORBELL_REQUESTS];
 	unsigned busy; /* so many hints are answered DOORBELL_BUSY from now on */

@@ -301,6 +301,54 @@ static void a_policy_pins_what_fits(void **state)
 	assert_int_equal(ranges_pages(&bell.pinned), 50);
 }
 
+/* At a full budget what has moved must wait until its old pages are unpinned. */
+static void a_full_budget_is_no_obstacle(void **state)
+{
+	const size_t half = BYTES / 2;
+	struct hint_outcome outcome;
+	char *other = map_pages();
+
+	need_frames();
+	bell.budget = session.budget = PAGES;
+	bell.slow = true;
+	assert_int_equal(range(HINT_PIN, memory, PAGES, &outcome), HINT_DONE);
+	assert_true(mremap(other, half, half, MREMAP_MAYMOVE | MREMAP_FIXED, memory) == memory);
+	turn(config.refresh_ns / MS + 1);
+	assert_int_equal(pinned_pages(memory), PAGES / 2);
+	for (unsigned i = 0; i < 15; i++)
+		turn(100);
+	assert_int_equal(pinned_pages(memory), PAGES);
+	assert_int_equal(ranges_pages(&bell.pinned), PAGES);
+	munmap(other + half, half);
+}
+
+/* The VMM may drop what it could not fill in time; it says so by a number only. */
+static void what_the_vmm_dropped_is_pinned_again(void **state)
+{
+	struct hint_outcome outcome;
+	struct ranges rest = {0}, lost = {0};
+	unsigned calls;
+
+	need_frames();
+	bell.slow = true;
+	bell.budget = session.budget = PAGES;
+	range(HINT_PIN, memory, PAGES, &outcome);
+	turn(1000);
+	ranges_add(&lost, agent_bell_frame(memory + 5 * RANGES_PAGE), 1);
+	ranges_difference(&rest, &bell.pinned, &lost);
+	ranges_free(&bell.pinned);
+	ranges_free(&lost);
+	bell.pinned = rest;
+	for (unsigned i = 0; i < 60; i++)
+		turn(100);
+	assert_int_equal(pinned_pages(memory), PAGES);
+	/* And then there is peace. */
+	calls = bell.calls[DOORBELL_PIN];
+	for (unsigned i = 0; i < 60; i++)
+		turn(100);
+	assert_int_equal(bell.calls[DOORBELL_PIN], calls);
+}
+
 static void max_is_kept(void **state)
 {
 	struct hint_outcome outcome;
@@ -486,6 +534,8 @@ int main(void)
 		TEST(a_lost_session_gets_all_pins_again),
 		TEST(over_budget_is_refused_with_the_numbers),
 		TEST(a_policy_pins_what_fits),
+		TEST(a_full_budget_is_no_obstacle),
+		TEST(what_the_vmm_dropped_is_pinned_again),
 		TEST(max_is_kept),
 		TEST(applications_have_limits),
 		TEST(one_shots_are_sent_once),
