@@ -15,6 +15,4 @@ $(BUILD)/annex-agent: $(AGENT_OBJECTS)
 
 PROGRAMS += $(BUILD)/annex-agent
 
-PROGRAMS += $(if $(wildcard guest-agent/socket.c),$(BUILD)/annex-agent)
-
 -include $(AGENT_OBJECTS:.o=.d)
