@@ -53,13 +53,14 @@ static void watch(const struct vcpu *v)
  */
 static struct cpuid hypervisor_leaf(uint32_t leaf)
 {
+	static const char signature[12] = DOORBELL_SIGNATURE;
 	struct cpuid r = {0};
 
 	if (leaf == DOORBELL_LEAF) {
 		r.eax = DOORBELL_LEAF + 1;
-		memcpy(&r.ebx, DOORBELL_SIGNATURE, 4);
-		memcpy(&r.ecx, DOORBELL_SIGNATURE + 4, 4);
-		memcpy(&r.edx, DOORBELL_SIGNATURE + 8, 4);
+		memcpy(&r.ebx, &signature[0], 4);
+		memcpy(&r.ecx, &signature[4], 4);
+		memcpy(&r.edx, &signature[8], 4);
 	} else if (leaf == DOORBELL_LEAF + 1) {
 		r.eax = DOORBELL_VERSION;
 		r.ebx = DOORBELL_PORT;
