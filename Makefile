@@ -19,7 +19,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-fra
 PROGRAMS :=
 
 include vmm/vmm.mk
-include $(wildcard memserver/memserver.mk toolstack/toolstack.mk guest-agent/guest-agent.mk)
+include $(wildcard memserver/memserver.mk toolstack/toolstack.mk guest-agent/guest-agent.mk guest-agent/annex_hint.mk)
 include $(wildcard tests/tests.mk)
 
 #? all            build the VMM, the memory server and the tools (default)

@@ -27,7 +27,7 @@ mkdir -p "$tree/debian"
 	printf '%s\n' 'Source: annex' 'Section: admin' 'Priority: optional' "Maintainer: $maintainer" \
 		'Build-Depends: debhelper-compat (= 13)' 'Rules-Requires-Root: no' \
 		'Standards-Version: 4.6.2'
-	for part in */deb; do
+	for part in {vmm,memserver,toolstack,guest-agent}/deb; do
 		echo
 		cat "$part/control"
 	done
@@ -55,9 +55,9 @@ for package in "${packages[@]}"; do
 		mv "$tree/debian/$package/usr/lib/systemd" "$tree/debian/$package/lib/"
 	fi
 done
-cp */deb/*.postrm */deb/*.lintian-overrides "$tree/debian/"
+cp {memserver,toolstack,guest-agent}/deb/*.postrm {vmm,toolstack}/deb/*.lintian-overrides "$tree/debian/"
 units=()
-for part in */deb; do
+for part in {vmm,memserver,toolstack,guest-agent}/deb; do
 	[ ! -e "$part/systemd" ] ||
 		units+=("$(sed -n '/^Package:/{s/^Package: //p;q}' "$part/control") $(grep -v '^#' "$part/systemd" || true)")
 done

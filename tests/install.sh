@@ -48,4 +48,4 @@ while read -r package mode source target; do
 	else
 		put "$mode" "$source" "$target"
 	fi
-done < <(cat ./*/deb/files)
+done < <(cat {vmm,memserver,toolstack,guest-agent}/deb/files)

@@ -13,6 +13,7 @@ passed=0 failed=0 skipped=0
 . "$here/ssh.sh"
 . "$here/host.sh"
 . "$here/agent.sh"
+. "$here/deb.sh"
 
 finish() {
 	[ -n "${lv_up:-}" ] && "$top/tests/lab/libvirt.sh" down "$lv"
@@ -455,7 +456,7 @@ lv_up=1
 images=$("$top/tests/lab/image.sh" server 2>"$work/image.log") || images=
 # Without arguments all parts, in this order; some need what an earlier one has left.
 [ $# -gt 0 ] || set -- usage unreachable servers by_ssh provision_errors define_errors define silence away \
-	agent host_errors host_install host_newest host_here unit manual
+	agent host_errors host_install host_newest host_here deb unit manual
 for part in "$@"; do "$part"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed -eq 0 ]
