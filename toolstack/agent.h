@@ -40,11 +40,7 @@ struct agent {
  */
 int agent_read(const json_t *answer, const json_t *status, struct agent *agent);
 
-/*
- * Asks a running guest's VMM. A contradiction that a moment could explain (the report is up to a second
- * older than the VMM's numbers) is looked at a second time, 1.5 s later. Returns 0, or what
- * manage_ask() returns.
- */
+/* Asks a running guest's VMM. Returns 0, or what manage_ask() returns. */
 int agent_ask(virDomainPtr domain, const json_t *status, struct agent *agent);
 
 /* "none", "alive", ...; what it means and what to do about it, a sentence or two of at most size - 1. */
