@@ -64,6 +64,8 @@ static int build(int count, char **arguments, char *out)
 	if (max && count == 1)
 		return error_set(
 			ERROR_USAGE, "--max belongs to a hint. In --policy write max=SIZE");
+	if (max && count > 1 && !strcmp(arguments[1], "unpin"))
+		return error_set(ERROR_USAGE, "unpin ends the whole pin. Leave --max out");
 	if (timeout < 1 || timeout > 3600)
 		return error_set(ERROR_USAGE, "--timeout is 1 to 3600 seconds");
 	if (policy)
@@ -109,7 +111,7 @@ static int run(struct annex *annex, int count, char **arguments)
 	code = ask(annex, domain, message, &reply);
 	if (!code && !output_answer(annex, json_pack("{s:s,s:s,s:s}", "name", arguments[0],
 						   "message", message, "reply", reply)))
-		puts(reply);
+		puts(strncmp(reply, "ok\n", 3) ? reply : reply + 3);
 	free(reply);
 	virDomainFree(domain);
 	return code;

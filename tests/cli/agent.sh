@@ -110,6 +110,7 @@ agent_messages() {
 	expect "hint: bad path" 2 "absolute path" guest hint talk pin exe=redis
 	expect "hint: bad size" 2 "multiple of 4K" guest hint talk pin pid=1 --max 5K
 	expect "hint: --max alone" 2 "write max=SIZE" guest hint talk --list --max 4K
+	expect "hint: unpin a part" 2 "Leave --max out" guest hint talk unpin pid=1 --max 4K
 	expect "hint: two lines" 2 "one line of printable" guest hint talk --policy $'pin pid=1\nx'
 	expect "hint: empty policy" 2 "is empty" guest hint talk --policy ""
 	expect "hint: a long policy" 2 "up to 192" guest hint talk --policy "$(printf 'x%.0s' {1..300})"
@@ -125,6 +126,8 @@ agent_messages() {
 	expect "hint: policy" 0 "did 'policy add pin unit=redis.service max=1G'" guest hint talk \
 		--policy "pin unit=redis.service max=1G"
 	expect "hint: list" 0 "1 pin unit=redis.service" guest hint talk --list
+	[ "$(head -n 1 <<<"$out")" = "1 pin unit=redis.service max=256M" ] && pass "hint: the list alone" ||
+		fail "hint: the list alone" "$out"
 	expect "hint: remove" 0 "did 'policy remove 1'" guest hint talk --remove 1
 	expect "hint: the agent refuses" 1 "refuses: no unit nosuch.service here" guest hint talk \
 		unpin unit=nosuch.service

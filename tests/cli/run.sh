@@ -420,14 +420,16 @@ away() {
 		pass "doctor in JSON" || fail "doctor in JSON" "$rc" "$out"
 }
 
-# What systemd says of the unit; it ignores what it does not know, and ends with 0.
+# What systemd says of the units; it ignores what it does not know, and ends with 0.
 unit() {
-	local said
-	command -v systemd-analyze >/dev/null || { skip "the systemd unit: no systemd-analyze"; return; }
-	sed "s|/usr/sbin/annex-memserver|$build/annex-memserver|" \
-		"$top/memserver/annex-memserver.service" >"$work/annex-memserver.service"
-	said=$(systemd-analyze verify --man=no "$work/annex-memserver.service" 2>&1) && [ -z "$said" ] &&
-		pass "the systemd unit is clean" || fail "the systemd unit is clean" "$said"
+	local said file name
+	command -v systemd-analyze >/dev/null || { skip "the systemd units: no systemd-analyze"; return; }
+	for file in memserver/annex-memserver toolstack/annex-exporter guest-agent/annex-agent; do
+		name=$(basename "$file")
+		sed -E "s#^(ExecStart=)/usr/s?bin/#\1$build/#" "$top/$file.service" >"$work/$name.service"
+		said=$(systemd-analyze verify --man=no "$work/$name.service" 2>&1) && [ -z "$said" ] &&
+			pass "the unit of $name is clean" || fail "the unit of $name is clean" "$said"
+	done
 	echo Surprise=yes >>"$work/annex-memserver.service"
 	[ -n "$(systemd-analyze verify --man=no "$work/annex-memserver.service" 2>&1)" ] &&
 		pass "and a wrong one is not" || fail "and a wrong one is not"

@@ -190,10 +190,10 @@ static const char *reply_to(const char *text)
 		return reply;
 	}
 	if (!strcmp(text, "check"))
-		return is("failing")
-			       ? "ok swiotlb: 1 of 64 MiB\nwarn thp: always; madvise is better\n"
-				 "fail numa: CPU 0 is not at home in the far node\n"
-			       : "ok swiotlb: 1 of 64 MiB\nskip dma: no device\n";
+		return is("failing") ? "ok\nok swiotlb: 1 of 64 MiB\nwarn thp: always; madvise is "
+				       "better\n"
+				       "fail numa: CPU 0 is not at home in the far node\n"
+				     : "ok\nok swiotlb: 1 of 64 MiB\nskip dma: no device\n";
 	if (!strcmp(text, "policies"))
 		return "ok\n1 pin unit=redis.service max=256M\n";
 	if (strstr(text, "nosuch"))
