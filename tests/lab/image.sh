@@ -14,6 +14,9 @@
 #                     another stock kernel for the guest: of bookworm or trixie, amd64 or
 #                     cloud-amd64; prints a directory with vmlinuz and initrd.img
 set -euo pipefail
+# The caller's open files would push mmdebstrap's beyond 9, and dash, which has to write to one of
+# them, knows numbers of one digit.
+exec 3>&- 4>&- 5>&- 6>&- 7>&- 9>&-
 here=$(dirname "$(realpath "$0")")
 cache=${ANNEX_CACHE:-$HOME/.cache/annex}
 text_mib=${ANNEX_TEXT_MIB:-96}
@@ -113,7 +116,7 @@ make_base() {
 			mkdir -p "$1/usr/share/initramfs-tools/modules.d"
 			printf "virtio_pci\nvirtio_blk\next4\ncrc32c_generic\n" \
 				>"$1/usr/share/initramfs-tools/modules.d/annex"' \
-		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$tar.part.tar" "$list" >&2 ||
+		"$(. /etc/os-release && echo "$VERSION_CODENAME")" "$tar.part.tar" "$list" >&2 8>&- ||
 		fail "mmdebstrap failed"
 	rm -f "$list"
 	mv "$tar.part.tar" "$tar"
