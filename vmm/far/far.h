@@ -180,7 +180,8 @@ struct far_hint_range {
 struct far_pins {
 	uint64_t pinned; /* pages */
 	uint64_t pinning; /* pages of accepted PINs whose turn has not come */
-	uint64_t budget; /* pages; the first two never exceed it together */
+	/* Pages; the first two exceed it together only while an ended session's pins are released. */
+	uint64_t budget;
 	uint64_t queued; /* pages of all hints whose turn has not come */
 };
 
