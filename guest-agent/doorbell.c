@@ -49,7 +49,7 @@ __asm__(".text\n"
 	"	ret\n"
 	".size doorbell_in, .-doorbell_in\n");
 
-static uint32_t ring(struct doorbell *d, enum doorbell_request request, uint64_t session,
+uint32_t doorbell_ring(struct doorbell *d, enum doorbell_request request, uint64_t session,
 	uint64_t words[DOORBELL_WORDS])
 {
 	struct registers r = {
@@ -105,7 +105,7 @@ enum doorbell_open doorbell_open(struct doorbell *d, uint32_t *version)
 			return DOORBELL_NO_PORT;
 		return locked_down() ? DOORBELL_LOCKED_DOWN : DOORBELL_NOT_ROOT;
 	}
-	d->call = ring;
+	d->call = doorbell_ring;
 	return DOORBELL_OPENED;
 }
 

@@ -37,6 +37,10 @@ enum doorbell_open doorbell_find(uint16_t *port, uint32_t *version);
 /* For the calling thread (ioperm's rule). */
 enum doorbell_open doorbell_open(struct doorbell *d, uint32_t *version);
 
+/* The `call` of an open doorbell: one IN from d->port. */
+uint32_t doorbell_ring(struct doorbell *d, enum doorbell_request request, uint64_t session,
+	uint64_t words[DOORBELL_WORDS]);
+
 /* What is wrong and what to do about it; never NULL. */
 const char *doorbell_open_text(enum doorbell_open result);
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Unit tests of the guest's agent, against a doorbell of the tests and this machine's own /proc.
 
-AGENT_UNITS := $(patsubst %,$(BUILD)/unit/agent_%_test,ranges session config translate hints policies)
+AGENT_UNITS := $(patsubst %,$(BUILD)/unit/agent_%_test,ranges session config translate hints policies daemon)
 UNIT_TESTS += $(AGENT_UNITS)
 
 # All of the daemon but main, sanitized, once for all of them.
