@@ -153,7 +153,7 @@ int config_rule(struct config_rule *rule, const char *line, char error[CONFIG_ER
 	rule->max_pages = UINT64_MAX;
 	if (strlen(line) >= sizeof(copy))
 		return wrong(error, "the line is longer than %u bytes", CONFIG_LINE - 1);
-	strcpy(copy, line);
+	snprintf(copy, sizeof(copy), "%s", line);
 	word = strtok_r(rest, SPACE, &rest);
 	kind = word ? rule_kind(word) : -1;
 	if (kind < 0)

@@ -218,7 +218,7 @@ static void add_watch(
 		w->pid = process->pid;
 		w->start = process->start;
 	} else {
-		strcpy(w->cgroup, process->cgroup);
+		snprintf(w->cgroup, sizeof(w->cgroup), "%s", process->cgroup);
 	}
 }
 
@@ -242,7 +242,7 @@ static void look_for_sleepers(struct policies *p, struct policy *policy)
 			continue;
 		/* Neighbours in the table are often of one cgroup. */
 		if (strcmp(asked, at->cgroup) != 0) {
-			strcpy(asked, at->cgroup);
+			snprintf(asked, sizeof(asked), "%s", at->cgroup);
 			answer = frozen(p, asked);
 		}
 		if (answer == 1)
@@ -269,7 +269,7 @@ static void prefetch(struct policies *p, const struct policy *policy, const stru
 	} else {
 		/* At or below the cgroup that the policy may name itself. */
 		request.selector.keys |= SELECTOR_CGROUP;
-		strcpy(request.selector.cgroup, w->cgroup);
+		memcpy(request.selector.cgroup, w->cgroup, sizeof(w->cgroup));
 		log_line(LOG_INFO, "policy %u: cgroup %s goes on", policy->number, w->cgroup);
 	}
 	hints_add(p->hints, &request, &outcome);

@@ -115,10 +115,11 @@ static void limits_are_kept(void **state)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "pin pid=%u\n", i + 1);
 	good(text);
 	assert_int_equal(config.rule_count, CONFIG_RULES);
-	strcpy(text + used, "pin pid=9999\n");
+	snprintf(text + used, sizeof(text) - used, "pin pid=9999\n");
 	bad(text, "f:65: more than 64 policies");
 	memset(text, 'x', 600);
-	strcpy(text + 600, "\n");
+	text[600] = '\n';
+	text[601] = '\0';
 	bad(text, "f:1: the line is longer than 511 bytes");
 	/* Behind a # all lengths are good. */
 	text[0] = '#';
@@ -130,7 +131,7 @@ static struct process process(const char *comm, char *cgroup, char *exe)
 	struct process p = {
 		.pid = 7, .start = 70, .user = 33, .state = 'S', .cgroup = cgroup, .exe = exe};
 
-	strcpy(p.comm, comm);
+	snprintf(p.comm, sizeof(p.comm), "%s", comm);
 	return p;
 }
 

@@ -81,7 +81,7 @@ static int connect_client(void)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, socket_path);
+	memcpy(address.sun_path, socket_path, sizeof(socket_path));
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	return fd;
 }
