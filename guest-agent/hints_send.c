@@ -128,16 +128,19 @@ static bool send_some(struct hints *h, enum doorbell_request request, const stru
 	struct ranges_cursor *cursor, uint32_t *result)
 {
 	struct ranges_cursor next = *cursor;
-	uint64_t words[DOORBELL_WORDS];
+	uint64_t words[DOORBELL_WORDS], pages = 0;
 
 	if (!session_ready(h->session) || !ranges_pack(r, &next, words))
 		return false;
+	for (unsigned i = 0; i < DOORBELL_WORDS && words[i]; i++)
+		pages += words[i] % RANGES_PAGE + 1;
 	*result = session_hint(h->session, request, words);
 	if (*result != DOORBELL_OK && *result != DOORBELL_BAD_ARGUMENT)
 		return false;
 	if (*result == DOORBELL_BAD_ARGUMENT)
 		log_line(LOG_WARNING, "the VMM refuses ranges of a hint: %s",
 			doorbell_result_text(*result));
+	h->sent += pages;
 	*cursor = next;
 	return true;
 }
@@ -203,14 +206,15 @@ void hints_send_pins(struct hints *h)
 void hints_send_outbox(struct hints *h, struct hint *hint)
 {
 	bool prefetch = hint->request.kind == HINT_PREFETCH;
+	uint64_t before = h->sent;
 	uint32_t result = DOORBELL_OK;
 
 	while (send_some(h, prefetch ? DOORBELL_PREFETCH : DOORBELL_COLD, &hint->outbox,
 		&hint->sent, &result))
 		;
+	*(prefetch ? &h->totals.prefetched : &h->totals.cold) += h->sent - before;
 	if (hint->sent.index < hint->outbox.count)
 		return;
-	*(prefetch ? &h->totals.prefetched : &h->totals.cold) += ranges_pages(&hint->outbox);
 	ranges_clear(&hint->outbox);
 	memset(&hint->sent, 0, sizeof(hint->sent));
 }

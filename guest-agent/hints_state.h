@@ -53,6 +53,7 @@ struct hints {
 	uint64_t worked_ns; /* when work was added last */
 	uint64_t moves; /* moves_count at the last look, at looked_ns */
 	uint64_t looked_ns;
+	uint64_t sent; /* pages, of all hints */
 	bool dirty; /* what members hold has changed */
 	uint64_t unpinned_ns; /* when an UNPIN was sent last */
 	uint64_t beats; /* the session's, at the last check of what it holds */

@@ -73,6 +73,7 @@ static int describe(const struct hint *hint, char *out, size_t size)
 		[HINT_OF_OPERATOR] = "operator",
 		[HINT_OF_APPLICATION] = "application",
 	};
+	uint64_t found = hint->walking ? hint->taken : hint->pages;
 	char selector[600], pages[SIZE_TEXT_MAX], refused[64] = "", policy[16] = "";
 
 	selector_text(&hint->request.selector, selector, sizeof(selector));
@@ -81,7 +82,9 @@ static int describe(const struct hint *hint, char *out, size_t size)
 	if (hint->refused)
 		snprintf(refused, sizeof(refused), ", %s of it over budget",
 			pages_text(hint->refused, pages));
-	pages_text(hint->walking ? hint->taken : hint->pages, pages);
+	if (hint->walking && hint->current)
+		found += ranges_pages(&hint->current->found);
+	pages_text(found, pages);
 	return snprintf(out, size, "hint %u: %s %s (%s%s): %u %s, %s%s%s\n", hint->id,
 		hints_kind_text(hint->request.kind), selector, origins[hint->request.origin],
 		policy, hint->member_count,

@@ -131,6 +131,11 @@ static uint32_t commit(struct agent_bell *b, uint64_t *w)
 	assert_true(buffer < DOORBELL_BUFFERS);
 	assert_true(length <= b->put[buffer] && length + DOORBELL_CHUNK > b->put[buffer]);
 	b->put[buffer] = 0;
+	if (b->busy_commits) {
+		b->busy_commits--;
+		memset(w, 0, DOORBELL_WORDS * sizeof(*w));
+		return DOORBELL_BUSY;
+	}
 	if (buffer == DOORBELL_REPLY) {
 		if (w[2] != b->message)
 			return DOORBELL_BAD_ARGUMENT;

@@ -21,6 +21,7 @@ struct agent_bell {
 	struct ranges prefetched, cold; /* in order of arrival */
 	unsigned calls[DOORBELL_REQUESTS];
 	unsigned busy; /* so many hints are answered DOORBELL_BUSY from now on */
+	unsigned busy_commits; /* so many COMMITs, too */
 	uint32_t version;
 	uint64_t fills;
 	uint64_t message, message_length;

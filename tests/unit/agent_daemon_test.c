@@ -133,7 +133,11 @@ static void reports_once_a_second(void **state)
 static void acts_on_a_message_once(void **state)
 {
 	agent_bell_tell(&bell, "policy add pin comm=annex-more");
-	turns(11);
+	turns(9);
+	/* Its reply does not arrive at first. */
+	bell.busy_commits = 4;
+	turns(10);
+	assert_int_equal(bell.busy_commits, 0);
 	assert_string_equal(bell.buffer[DOORBELL_REPLY], "ok policy 2\n");
 	assert_int_equal(bell.message, 0);
 	turns(30);
@@ -255,11 +259,11 @@ static void there_is_one_at_a_time(void **state)
 /* Without the port's permission the IN raises a fault: the handler is the VMM. */
 static gregset_t rung;
 static unsigned rings;
+static const int word_registers[DOORBELL_WORDS] = {
+	REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
 
 static void be_the_vmm(int number, siginfo_t *info, void *context)
 {
-	static const int words[] = {REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12,
-		REG_R13, REG_R14, REG_R15};
 	greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
 
 	if (*(const unsigned char *)r[REG_RIP] != 0xed) /* IN EAX, DX */
@@ -268,7 +272,7 @@ static void be_the_vmm(int number, siginfo_t *info, void *context)
 	rings++;
 	r[REG_RAX] = DOORBELL_OVER_BUDGET;
 	for (unsigned i = 0; i < DOORBELL_WORDS; i++)
-		r[words[i]] = 5000 + i;
+		r[word_registers[i]] = 5000 + i;
 	r[REG_RIP]++;
 }
 
@@ -289,13 +293,10 @@ static void the_in_carries_all_registers(void **state)
 	assert_int_equal(rung[REG_RBX], DOORBELL_PIN);
 	assert_int_equal(rung[REG_RCX], 0x123456789abcdefull);
 	assert_int_equal(rung[REG_RDX], DOORBELL_PORT);
-	assert_int_equal(rung[REG_RSI], 1);
-	assert_int_equal(rung[REG_RDI], 1ull << 40 | 2);
-	assert_int_equal(rung[REG_R8], 2ull << 40 | 3);
-	assert_int_equal(rung[REG_R12], 6ull << 40 | 7);
-	assert_int_equal(rung[REG_R15], 9ull << 40 | 10);
-	for (unsigned i = 0; i < DOORBELL_WORDS; i++)
+	for (unsigned i = 0; i < DOORBELL_WORDS; i++) {
+		assert_int_equal(rung[word_registers[i]], (uint64_t)i << 40 | (i + 1));
 		assert_int_equal(words[i], 5000 + i);
+	}
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)

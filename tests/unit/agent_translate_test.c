@@ -136,7 +136,10 @@ static void huge_pages_are_one_range(void **state)
 
 	need_frames();
 	memory = mmap(NULL, 2 * huge, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	assert_true(memory != MAP_FAILED);
+	if (!memory || memory == MAP_FAILED) {
+		fail();
+		return;
+	}
 	aligned = memory + (-(uintptr_t)memory & (huge - 1));
 	(void)madvise(aligned, huge, MADV_HUGEPAGE);
 	aligned[0] = 1;
