@@ -121,7 +121,7 @@ int agent_open(struct agent *a, const char *socket)
 	a->started_ns = a->now_ns = agent_now();
 	session_init(&a->session, a->doorbell, a->config.requests);
 	a->processes = processes_open("/proc");
-	a->hints = hints_open(&a->session, a->processes, &a->config);
+	a->hints = hints_open(&a->session, a->processes, &a->config, "/proc/vmstat");
 	if (!a->hints)
 		return 1;
 	a->policies = policies_open(a->hints, a->processes, cgroup_mount());

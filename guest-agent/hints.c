@@ -10,10 +10,9 @@
 
 #define SECOND 1000000000ull
 #define TURN   100000000ull /* how long a walk or what waits to be sent is left alone */
-#define VMSTAT "/proc/vmstat"
 
-struct hints *hints_open(
-	struct session *session, struct processes *processes, const struct config *config)
+struct hints *hints_open(struct session *session, struct processes *processes,
+	const struct config *config, const char *vmstat)
 {
 	struct hints *h = calloc(1, sizeof(*h));
 
@@ -22,7 +21,8 @@ struct hints *hints_open(
 	h->session = session;
 	h->processes = processes;
 	h->config = config;
-	h->moves = moves_count(VMSTAT);
+	h->vmstat = vmstat;
+	h->moves = moves_count(h->vmstat);
 	h->work = config->scan_pages / 10;
 	h->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (h->epoll < 0) {
@@ -221,7 +221,7 @@ static void look_for_moves(struct hints *h)
 	if (h->now_ns - h->looked_ns < SECOND)
 		return;
 	h->looked_ns = h->now_ns;
-	moves = moves_count(VMSTAT);
+	moves = moves_count(h->vmstat);
 	if (moves == h->moves)
 		return;
 	h->moves = moves;

@@ -81,8 +81,9 @@ struct hints_totals {
 
 struct hints;
 
-struct hints *hints_open(
-	struct session *session, struct processes *processes, const struct config *config);
+/* vmstat: "/proc/vmstat" but in tests; kept. */
+struct hints *hints_open(struct session *session, struct processes *processes,
+	const struct config *config, const char *vmstat);
 
 /* Unpins nothing: the session's end does. */
 void hints_close(struct hints *h);

@@ -51,6 +51,7 @@ struct hints {
 	uint64_t passes; /* of the table of processes, at the last look for members */
 	uint64_t work; /* pages that may be looked at now */
 	uint64_t worked_ns; /* when work was added last */
+	const char *vmstat;
 	uint64_t moves; /* moves_count at the last look, at looked_ns */
 	uint64_t looked_ns;
 	uint64_t sent; /* pages, of all hints */

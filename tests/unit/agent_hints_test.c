@@ -25,6 +25,7 @@ static struct config config;
 static struct processes *processes;
 static struct hints *hints;
 static uint64_t now;
+static char vmstat[64]; /* a file for /proc/vmstat */
 static char *memory; /* PAGES pages, each with a frame of its own */
 
 static void turn(uint64_t ms)
@@ -44,6 +45,16 @@ static char *map_pages(void)
 	return pages;
 }
 
+static void write_vmstat(unsigned moved)
+{
+	FILE *f = fopen(vmstat, "we");
+
+	assert_non_null(f);
+	fprintf(f, "nr_free_pages 12345%u\nthp_split_page 3\npgmigrate_success %u\npgfault %u\n",
+		moved, moved, moved);
+	assert_int_equal(fclose(f), 0);
+}
+
 static int set_up(void **state)
 {
 	log_level(LOG_EMERG);
@@ -51,7 +62,8 @@ static int set_up(void **state)
 	session_init(&session, &bell.bell, DOORBELL_RATE);
 	config_default(&config);
 	processes = processes_open("/proc");
-	hints = hints_open(&session, processes, &config);
+	write_vmstat(0);
+	hints = hints_open(&session, processes, &config, vmstat);
 	now = 1000000 * MS;
 	memory = map_pages();
 	turn(0);
@@ -174,6 +186,25 @@ static void what_has_moved_is_followed(void **state)
 	turn(config.refresh_ns / MS + 1);
 	assert_int_equal(ranges_pages(&bell.pinned), 0);
 	munmap(other + half, half);
+}
+
+/* When the kernel says that it has moved pages, not only when the time has come. */
+static void signs_of_movement_are_seen(void **state)
+{
+	struct hint_outcome outcome;
+	char *other = map_pages();
+
+	need_frames();
+	range(HINT_PIN, memory, PAGES, &outcome);
+	turn(1000);
+	assert_true(mremap(other, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, memory) == memory);
+	turn(1000);
+	turn(1000);
+	assert_int_equal(pinned_pages(memory), 0);
+	write_vmstat(1);
+	turn(1000);
+	assert_int_equal(pinned_pages(memory), PAGES);
+	assert_int_equal(ranges_pages(&bell.pinned), PAGES);
 }
 
 static void a_page_of_two_pins_stays_for_the_other(void **state)
@@ -454,7 +485,7 @@ static void a_large_one_does_not_hold_the_loop(void **state)
 	memset(large, 1, pages * RANGES_PAGE);
 	hints_close(hints);
 	config.scan_pages = 4096;
-	hints = hints_open(&session, processes, &config);
+	hints = hints_open(&session, processes, &config, vmstat);
 	hints_turn(hints, now);
 	request = whole(getpid(), HINT_PIN, HINT_OF_OPERATOR);
 	request.selector.keys |= SELECTOR_ADDRESS | SELECTOR_LENGTH;
@@ -511,13 +542,20 @@ static void members_come_and_go(void **state)
 
 static int group_set_up(void **state)
 {
+	int fd;
+
 	agent_child_program("annexhints");
+	strcpy(vmstat, "/tmp/annex-vmstat-XXXXXX");
+	fd = mkstemp(vmstat);
+	assert_true(fd >= 0);
+	close(fd);
 	return 0;
 }
 
 static int group_tear_down(void **state)
 {
 	agent_child_program_remove();
+	unlink(vmstat);
 	return 0;
 }
 
@@ -529,6 +567,7 @@ int main(void)
 		TEST(a_range_is_pinned_at_once),
 		TEST(unpin_cuts_a_hole),
 		TEST(what_has_moved_is_followed),
+		TEST(signs_of_movement_are_seen),
 		TEST(a_page_of_two_pins_stays_for_the_other),
 		TEST(the_dead_are_unpinned_at_once),
 		TEST(a_lost_session_gets_all_pins_again),

@@ -70,7 +70,7 @@ static int set_up(void **state)
 	session_init(&agent.session, &bell.bell, DOORBELL_RATE);
 	config_default(&agent.config);
 	agent.processes = processes_open("/proc");
-	agent.hints = hints_open(&agent.session, agent.processes, &agent.config);
+	agent.hints = hints_open(&agent.session, agent.processes, &agent.config, "/dev/null");
 	make_cgroup();
 	agent.policies = policies_open(agent.hints, agent.processes, cgroups);
 	now = agent.started_ns = 1000000 * MS;
