@@ -5,6 +5,7 @@
 # Arguments: names of the parts below; default: all.
 set -u
 . "$(dirname "$0")/lab.sh"
+. "$here/agent.sh"
 
 # define NAME RUN SET: a guest with far memory. The parts take one name after another: a domain is a
 # tenant, and its next boot frees on the servers what its last one held.
