@@ -3,6 +3,7 @@
 # The guest's agent in the lab: sourced by run.sh and the bench. The guest's second disk has the
 # packages and what is needed to test them; commands go in by its serial console, one at a time.
 
+asked=0
 agent_programs="kv churn bell_ring bell_fuzz"
 
 # agent_disk [FILE...]: makes the second disk, with these files too.
@@ -25,7 +26,7 @@ agent_define() {
 	lab_disk "$name"
 	lab_xml "$name" agent limit:7200
 	sed -i -e "s|<annex:pcache unit='MiB'>[0-9]*|<annex:pcache unit='MiB'>64|" \
-		-e "s|<annex:mtu>|<annex:pin max='24M'/>&|" \
+		-e "s|<annex:pin max='[^']*'/>|<annex:pin max='24M'/>|" \
 		-e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>384|" \
 		-e 's/annex.run=[^ ]*/& annex.stay/' \
 		-e "0,/<\/disk>/s||</disk><disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='$work/agent.img'/><target dev='vdb' bus='virtio'/><readonly/></disk>|" \
@@ -51,7 +52,6 @@ agent_connect() {
 	mkfifo "$work/$1.in"
 	in_lab sh -c "cat <'$pty' >/dev/null & exec cat <>'$work/$1.in' >'$pty'" </dev/null &
 	followers+=($!)
-	asked=${asked:-0}
 }
 
 # guest_do NAME SECONDS COMMAND: runs it in the guest. Returns its exit code (124: none in time); said
@@ -122,5 +122,203 @@ part_doorbell() {
 	guest_do guest 60 'as_nobody /mnt/bell_ring ask'
 	check "doorbell: another user gets no port and is refused by the CPU" [ $? -eq 10 ]
 	agent_fuzz guest "${FUZZ:-20}" "${SEED-}"
+	virsh destroy guest 2>/dev/null
+}
+
+# agent_packages: what `make deb` makes.
+agent_packages() {
+	make -s -C "$top" BUILD="$build" deb >"$logs/deb.log" 2>&1 || {
+		tail -n 20 "$logs/deb.log"
+		return 1
+	}
+	packages=("$build"/deb/*.deb)
+}
+
+# agent_install NAME: from the package, by apt, without a network.
+agent_install() {
+	check "agent: apt installs its package" guest_do "$1" 120 \
+		'inventory >$run/before; apt-get install -y --no-install-recommends /mnt/annex-agent_*.deb'
+	check "agent: its unit runs" guest_do "$1" 30 'systemctl is-active annex-agent'
+	check "agent: alive, seen from outside" agent_until "$1" 10 '.agent.state == "alive"'
+}
+
+agent_purge() {
+	check "agent: apt purges its package" guest_do "$1" 120 \
+		'apt-get purge -y annex-agent && inventory >$run/after'
+	check "agent: and nothing is left of it" \
+		guest_do "$1" 30 'diff $run/before $run/after && ! ls -d /run/annex* | grep -v annex-lab'
+	check "agent: nor does it run" guest_do "$1" 30 '! pgrep -x annex-agent'
+}
+
+# How many remote fills a command in the guest causes. agent_fills NAME COMMAND: sets fills.
+agent_fills() {
+	local before
+	before=$(agent_stat "$1" .counters.far.remote_fills)
+	guest_do "$1" 120 "$2" || return 1
+	fills=$(($(agent_stat "$1" .counters.far.remote_fills) - before))
+	say "  $fills remote fills"
+}
+
+p99() { sed -n 's/.* p99 \([0-9.]*\) .*/\1/p' <<<"$said"; }
+
+# A store beside a job that scans more than the pcache: sets without, with and fills of each.
+agent_pin() { # NAME SECONDS KIND
+	local name=$1 rate=100
+	guest_do "$name" 120 "kv_start kv 16 && churn_start 96 $3 && sleep 6" ||
+		{ not_ok "pin: the programs start"; return 1; }
+	guest_do "$name" $(($2 * 3 + 60)) "kv_ask kv 'gets $rate $2'" && without=$(p99)
+	guest_do "$name" 30 'kill -STOP $(pid_of churn)'
+	agent_fills "$name" "kv_ask kv sweep" && without_fills=$fills
+	check "pin: annex guest hint pins the store" \
+		annex guest hint "$name" pin comm=kv --max 20M
+	check "pin: its pages are pinned, seen from outside" \
+		agent_until "$name" 20 '.agent.pinned >= 4096 and .agent.pinned <= .agent.budget'
+	guest_do "$name" 30 'kill -CONT $(pid_of churn); sleep 8'
+	guest_do "$name" $(($2 * 3 + 60)) "kv_ask kv 'gets $rate $2'" && with=$(p99)
+	guest_do "$name" 30 'kill -STOP $(pid_of churn)'
+	agent_fills "$name" "kv_ask kv sweep" && with_fills=$fills
+	guest_do "$name" 30 'kill -CONT $(pid_of churn); end churn'
+}
+
+agent_pin_checks() {
+	local without='' with='' without_fills=0 with_fills=999999
+	agent_pin "$1" 8 random
+	check "pin: without, the job pushed the store out ($without_fills of 4096 pages)" \
+		[ "$without_fills" -gt 1500 ]
+	check "pin: with it, the store stayed ($with_fills pages came from the server)" \
+		[ "$with_fills" -lt 200 ]
+	check "pin: p99 of a get: $without us without, $with us with" \
+		awk -v a="$with" -v b="$without" 'BEGIN { exit !(a != "" && a + 0 < b + 0) }'
+	check "pin: more than the budget is refused with the numbers" \
+		agent_refused "$1" 'budget' pin comm=churn2 --max 64M
+	check "pin: the job's words were right" guest_do "$1" 30 'grep "every word right" $run/churn.out'
+}
+
+# agent_refused NAME PATTERN HINT...: beside churn2, a program that is larger than the budget.
+agent_refused() {
+	local name=$1 pattern=$2
+	shift 2
+	guest_do "$name" 60 'cp /mnt/churn $run/churn2; setsid $run/churn2 40 sequential >$run/churn2.out 2>&1 &
+		' || return 1
+	sleep 4
+	! annex guest hint "$name" "$@" >"$logs/refused" 2>&1 || return 1
+	sed 's/^/             | /' "$logs/refused"
+	guest_do "$name" 30 'pkill -x churn2'
+	grep -qi "$pattern" "$logs/refused" && grep -qE '[0-9]' "$logs/refused"
+}
+
+# Two stores of one size, one of them cold: what comes back of each.
+agent_cold() {
+	local cold warm
+	guest_do "$1" 120 'end kv; kv_start kva 12 && kv_start kvb 12 && kv_ask kva sweep && kv_ask kvb sweep' ||
+		{ not_ok "cold: the programs start"; return; }
+	check "cold: annex guest hint marks one store" annex guest hint "$1" cold comm=kva
+	guest_do "$1" 120 'churn_for 30 sequential 1'
+	agent_fills "$1" "kv_ask kvb sweep" && warm=$fills
+	agent_fills "$1" "kv_ask kva sweep" && cold=$fills
+	check "cold: of 3072 pages each, ${cold:-?} of the cold store had gone, ${warm:-?} of the other" \
+		[ "${cold:-0}" -gt $((4 * ${warm:-9999} + 300)) ]
+	guest_do "$1" 60 'end kva; end kvb'
+}
+
+# What an application may ask for, and for whom.
+agent_applications() {
+	guest_do "$1" 60 'kv_start kv 8; cp $run/kv $run/kvn; mkfifo -m 666 $run/kvn.in
+		' || { not_ok "applications: a store starts"; return; }
+}
+
+# agent_gone NAME TEXT: no pin is left within 15 s.
+agent_gone() { check "$2: its pins are gone within 15 s" agent_until "$1" 15 '.agent.pinned == 0'; }
+
+agent_pinned() {
+	annex guest hint "$1" pin comm=kv >/dev/null 2>&1
+	check "$2: something is pinned" agent_until "$1" 15 '.agent.pinned > 1000'
+}
+
+# The agent, or whom it pinned for, dies in every way.
+agent_deaths() {
+	guest_do "$1" 60 'kv_start kv 8' || { not_ok "deaths: a store starts"; return; }
+	agent_pinned "$1" "stopped by SIGSTOP"
+	guest_do "$1" 20 'systemctl show -p MainPID --value annex-agent | tee $run/agent.pid; kill -STOP $(pid_of agent)'
+	check "a silent agent is told from outside" agent_until "$1" 8 '.agent.state == "silent"'
+	agent_gone "$1" "silent"
+	check "its session is told to have ended" agent_until "$1" 5 '.agent.state == "ended"'
+	check "nobody replies for it" agent_unanswered "$1"
+	guest_do "$1" 20 'kill -CONT $(pid_of agent)'
+	check "continued: it has a session again" agent_until "$1" 10 '.agent.state == "alive"'
+	agent_pinned "$1" "killed"
+	guest_do "$1" 20 'pkill -9 -x annex-agent'
+	agent_gone "$1" "killed"
+	check "killed: its unit starts it again" agent_until "$1" 15 '.agent.state == "alive"'
+	agent_pinned "$1" "the store is killed"
+	guest_do "$1" 20 'end kv -KILL'
+	agent_gone "$1" "the store is killed"
+	guest_do "$1" 60 'kv_start kv 8'
+	agent_pinned "$1" "stopped"
+	check "stopped by systemctl" guest_do "$1" 30 'systemctl stop annex-agent'
+	check "stopped: its pins are gone at once" agent_until "$1" 3 '.agent.pinned == 0'
+	check "stopped: told as ended" agent_until "$1" 3 '.agent.state == "ended"'
+	guest_do "$1" 30 'end kv'
+}
+
+agent_unanswered() {
+	annex guest hint "$1" --list --timeout 3 >"$logs/unanswered" 2>&1
+	[ $? -eq 5 ] && sed 's/^/             | /' "$logs/unanswered"
+}
+
+# What the tools outside show.
+agent_outside() {
+	local pid
+	check "outside: annex guest check" agent_checked "$1"
+	check "outside: a policy is added" annex guest hint "$1" --policy 'cold comm=nobody'
+	check "outside: and listed" agent_says "$1" 'cold comm=nobody' guest hint "$1" --list
+	check "outside: annex guest show tells of it" agent_says "$1" '^agent: *alive' guest show "$1"
+	check "outside: a hint of nobody is refused" \
+		agent_refused_text "$1" 'error' guest hint "$1" cold comm=nosuch
+	check "outside: a hint that is none is refused by annex" \
+		agent_refused_text "$1" 'SELECTOR|selector' guest hint "$1" cold nonsense
+	in_lab "$annex_program" exporter --listen 127.0.0.1:9750 </dev/null >"$logs/exporter.log" 2>&1 &
+	pid=$!
+	sleep 2
+	in_lab curl -s --max-time 20 http://127.0.0.1:9750/metrics >"$logs/metrics"
+	check "outside: the exporter has the guest, its agent and its pins" agent_exported "$1"
+	in_lab pkill -x annex
+	wait $pid 2>/dev/null
+}
+agent_checked() {
+	annex guest check "$1" >"$logs/guest.check" 2>&1
+	local rc=$?
+	sed 's/^/             | /' "$logs/guest.check"
+	[ $rc -le 1 ] && [ "$(grep -cE '^(ok|warn|fail|skip)' "$logs/guest.check")" -ge 5 ]
+}
+agent_says() { # NAME PATTERN ANNEX-COMMAND...
+	local pattern=$2
+	shift 2
+	annex "$@" >"$logs/says" 2>&1 && grep -qE "$pattern" "$logs/says"
+}
+agent_refused_text() {
+	local pattern=$2
+	shift 2
+	! annex "$@" >"$logs/says" 2>&1 && grep -qE "$pattern" "$logs/says"
+}
+agent_exported() {
+	grep -qE "^annex_[a-z_]*pinned[a-z_]*\{.*\"$1\"" "$logs/metrics" &&
+		grep -qE "^annex_.*agent" "$logs/metrics"
+}
+
+part_agent() {
+	agent_packages && agent_disk "${packages[@]}" && agent_define guest && agent_start guest ||
+		{ not_ok "the guest starts"; return; }
+	agent_install guest
+	guest_do guest 30 'annex-agent check'
+	check "agent: annex-agent check ends with 0 or 1 and has lines" \
+		[ $? -le 1 -a "$(grep -cE '^(ok|warn|fail|skip) ' <<<"$said")" -ge 5 ]
+	agent_pin_checks guest
+	agent_cold guest
+	agent_applications guest
+	agent_outside guest
+	agent_deaths guest
+	agent_purge guest
+	check "agent: the guest's kernel complains of nothing" not_says guest "$complaints"
 	virsh destroy guest 2>/dev/null
 }

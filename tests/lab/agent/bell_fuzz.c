@@ -4,6 +4,7 @@
  * counts, sessions, requests, registers, widths and rates at random, sound ones between them. Exit 0
  * when each answer was one that annex/doorbell.h allows. What it does to the guest's memory others say.
  */
+#include <signal.h>
 #include "bell.h"
 #include "tests/lab/workloads/lab.h"
 
@@ -14,6 +15,7 @@ static uint64_t state, session, base, pages, budget, most_pinned, most_queued;
 static uint64_t rung, results[DOORBELL_RESULTS], by_request[REQUESTS], others, answered;
 static uint32_t scratch[16];
 static struct bell last;
+static enum bell_access last_access;
 
 static uint64_t below(uint64_t n)
 {
@@ -22,11 +24,20 @@ static uint64_t below(uint64_t n)
 
 static void __attribute__((noreturn)) wrong(const char *what, const struct bell *b)
 {
-	printf("sent     rax %lx rbx %lx rcx %lx rdx %lx\n", last.rax, last.rbx, last.rcx, last.rdx);
+	printf("sent     rax %lx rbx %lx rcx %lx rdx %lx\n", last.rax, last.rbx, last.rcx,
+		last.rdx);
 	for (unsigned i = 0; i < DOORBELL_WORDS; i++)
 		printf("w%u       %016lx -> %016lx\n", i, last.word[i], b->word[i]);
 	printf("answered rax %lx rbx %lx rcx %lx\n", b->rax, b->rbx, b->rcx);
 	lab_fail("after %lu requests: %s", rung, what);
+}
+
+static void on_fault(int number)
+{
+	printf("after %lu requests signal %d by access %u, rax %lx rdx %lx\n", rung, number,
+		last_access, last.rax, last.rdx);
+	fflush(stdout);
+	_exit(3);
 }
 
 /* Any word: edges of what there are edges of, or noise. */
@@ -139,6 +150,7 @@ static void check_answer(const struct bell *b)
 static uint32_t ring(struct bell *b)
 {
 	last = *b;
+	last_access = BELL_IN;
 	rung++;
 	bell_touch(b, BELL_IN);
 	check_answer(b);
@@ -213,6 +225,7 @@ static void other_access(void)
 	if (access == BELL_OUTS)
 		b.word[0] = (uint64_t)(uintptr_t)scratch;
 	last = b;
+	last_access = access;
 	rung++;
 	others++;
 	scratch[0] = scratch[1] = 0;
@@ -285,7 +298,8 @@ static void report(double seconds)
 	printf("no doorbell %lu\ndone by request:", others);
 	for (unsigned i = 0; i < REQUESTS; i++)
 		printf(" %lu", by_request[i]);
-	printf("\n%lu requests in %.0f s, %lu to the doorbell and %lu of them over the rate; at most "
+	printf("\n%lu requests in %.0f s, %lu to the doorbell and %lu of them over the rate; at "
+	       "most "
 	       "%lu pages pinned of %lu, %lu queued\n",
 		rung, seconds, answered, results[DOORBELL_BUSY], most_pinned, budget, most_queued);
 }
@@ -302,6 +316,9 @@ int main(int argc, char **argv)
 		lab_fail("%s", error);
 	if (ioperm(DOORBELL_PORT, 4, 1) != 0)
 		lab_fail("no port: not root?");
+	signal(SIGSEGV, on_fault);
+	signal(SIGILL, on_fault);
+	signal(SIGBUS, on_fault);
 	hello();
 	/* Bursts as fast as it goes, and calm times in which the queue empties. */
 	while (lab_seconds() - began < seconds) {

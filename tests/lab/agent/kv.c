@@ -109,8 +109,7 @@ static void do_gets(unsigned long rate, unsigned long seconds)
 		rate = 1;
 	measure_begin();
 	while (due - began < seconds * 1000000000u) {
-		struct timespec until = {
-			(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
+		struct timespec until = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
 		uint64_t key, from;
 
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
