@@ -5,6 +5,7 @@
 # Arguments: names of the parts below; default: all.
 set -u
 . "$(dirname "$0")/../lab/lab.sh"
+. "$here/agent.sh"
 
 rows=()
 # What was measured is shown although a later part fails.
@@ -158,10 +159,36 @@ part_engine() {
 	done < <(BUILD=$build "$here/../bench/engine.sh")
 }
 
+# A key-value store of 16 MiB with 64 MiB of pcache: what hints do for it.
+part_agent() {
+	local kind
+	server
+	agent_packages && agent_disk "${packages[@]}" && agent_define guest && agent_start guest ||
+		fail "the agent's guest"
+	agent_install guest
+	for kind in sequential random; do
+		without='' with=''
+		agent_pin guest 15 $kind || fail "the store beside a scan"
+		row "p99 of a get beside a $kind scan, pinned / not" "$(ratio "$with" "$without")" - \
+			"$with and $without us; $with_fills and $without_fills of 4096 pages had gone"
+		guest_do guest 60 'end kv'
+	done
+	seconds_not='' seconds_prefetched=''
+	agent_prefetch guest || fail "prefetch"
+	row "first sweep of a store, prefetched / not" \
+		"$(ratio "$seconds_prefetched" "$seconds_not")" - \
+		"$seconds_prefetched and $seconds_not s; $fills_prefetched and $fills_not of 4096 pages by faults"
+	cold=0 warm=0
+	agent_cold guest
+	row "evicted under pressure, cold store / all of both" "$(ratio "$cold" $((cold + warm)))" - \
+		"$cold of 3072 pages of the cold one, $warm of the other"
+	virsh destroy guest
+}
+
 lab_images || { echo "bench: images failed" >&2; exit 1; }
 lab_begin bench
 lab_peer
-for part in ${*:-engine guest scan}; do
+for part in ${*:-engine guest agent scan}; do
 	say "-- $part"
 	"part_$part"
 done

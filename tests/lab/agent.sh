@@ -11,12 +11,12 @@ agent_disk() {
 	local program files=$work/agent-files
 	rm -rf "$files"
 	mkdir -p "$files"
-	cp "$here"/agent/*.sh "$@" "$files/" || return 1
+	cp -r "$here"/agent/*.sh "$@" "$files/" || return 1
 	for program in $agent_programs; do
 		gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -static -I"$top/include" -I"$top" \
 			-o "$files/$program" "$here/agent/$program.c" || return 1
 	done
-	mke2fs -q -t ext4 -O ^has_journal -d "$files" "$work/agent.img" 200M >/dev/null
+	mke2fs -q -t ext4 -O ^has_journal -d "$files" "$work/agent.img" 300M >/dev/null
 }
 
 # agent_define NAME [SED...]: the guest with the second disk and a budget of pins; not started.
@@ -80,7 +80,13 @@ guest_do() {
 }
 
 # agent_stat NAME FILTER: of annex stat --json; empty when it does not answer.
-agent_stat() { annex stat "$1" --json 2>>"$logs/stat.log" | tee "$logs/$1.stat" | jq -r "$2"; }
+agent_stat() {
+	if annex stat "$1" --json >"$logs/$1.stat" 2>&1; then
+		jq -r "$2" "$logs/$1.stat"
+	else
+		cat "$logs/$1.stat" >>"$logs/stat.log"
+	fi
+}
 
 # agent_until NAME SECONDS FILTER: until it is true; says how long that took.
 agent_until() {
@@ -96,13 +102,16 @@ agent_until() {
 agent_fuzz() {
 	local poller most
 	: >"$logs/fuzz.pins"
-	while sleep 1; do
+	touch "$work/fuzz.goes"
+	while [ -e "$work/fuzz.goes" ]; do
 		agent_stat "$1" '"\(.agent.pinned) \(.agent.budget) \(.status.state)"' >>"$logs/fuzz.pins"
+		sleep 1
 	done &
 	poller=$!
 	check "fuzz: the doorbell at random beside verified memory, $2 s" \
 		guest_do "$1" $(($2 * 3 + 120)) "beside bell_fuzz $2 ${3-}"
-	kill $poller
+	rm "$work/fuzz.goes"
+	wait $poller
 	most=$(sort -n "$logs/fuzz.pins" | tail -n 1)
 	check "fuzz: from outside, never more pinned than the budget (most: $most)" \
 		awk '$1 > $2 { bad = 1 } END { exit bad || NR < 3 }' "$logs/fuzz.pins"
@@ -191,7 +200,7 @@ agent_pin_checks() {
 		awk -v a="$with" -v b="$without" 'BEGIN { exit !(a != "" && a + 0 < b + 0) }'
 	check "pin: more than the budget is refused with the numbers" \
 		agent_refused "$1" 'budget' pin comm=churn2 --max 64M
-	check "pin: the job's words were right" guest_do "$1" 30 'grep "every word right" $run/churn.out'
+	check "pin: the job's words were right" guest_do "$1" 30 'end kv; grep "every word right" $run/churn.out'
 }
 
 # agent_refused NAME PATTERN HINT...: beside churn2, a program that is larger than the budget.
@@ -207,10 +216,9 @@ agent_refused() {
 	grep -qi "$pattern" "$logs/refused" && grep -qE '[0-9]' "$logs/refused"
 }
 
-# Two stores of one size, one of them cold: what comes back of each.
+# Two stores of one size, one of them cold: what comes back of each. Sets cold and warm.
 agent_cold() {
-	local cold warm
-	guest_do "$1" 120 'end kv; kv_start kva 12 && kv_start kvb 12 && kv_ask kva sweep && kv_ask kvb sweep' ||
+	guest_do "$1" 120 'kv_start kva 12 && kv_start kvb 12 && kv_ask kva sweep && kv_ask kvb sweep' ||
 		{ not_ok "cold: the programs start"; return; }
 	check "cold: annex guest hint marks one store" annex guest hint "$1" cold comm=kva
 	guest_do "$1" 120 'churn_for 30 sequential 1'
@@ -221,10 +229,38 @@ agent_cold() {
 	guest_do "$1" 60 'end kva; end kvb'
 }
 
-# What an application may ask for, and for whom.
+# A store that was pushed out and is needed again: how long its first sweep takes, as it is and after a
+# prefetch. The job that pushed it out is told cold before it ends. Sets seconds_not, seconds_prefetched.
+agent_prefetch() {
+	local with
+	guest_do "$1" 60 'kv_start kv 16' || return 1
+	for with in not prefetched; do
+		guest_do "$1" 120 'kv_ask kv sweep; churn_start 96 random && sleep 10' || return 1
+		annex guest hint "$1" cold comm=churn
+		guest_do "$1" 60 'sleep 1; end churn'
+		[ $with = not ] || annex guest hint "$1" prefetch comm=kv
+		sleep 10
+		agent_fills "$1" "kv_ask kv sweep"
+		eval "seconds_$with=\$(sed -n 's/.* in \([0-9.]*\) s,.*/\1/p' <<<\"\$said\") fills_$with=$fills"
+	done
+	guest_do "$1" 60 'end kv'
+}
+
+# What an application may ask for, and of whom.
 agent_applications() {
-	guest_do "$1" 60 'kv_start kv 8; cp $run/kv $run/kvn; mkfifo -m 666 $run/kvn.in
-		' || { not_ok "applications: a store starts"; return; }
+	guest_do "$1" 60 'kv_start kvr 4 && kv_start kvn 8 as_nobody' ||
+		{ not_ok "applications: two stores start"; return; }
+	check "applications: nobody pins its own memory" \
+		guest_do "$1" 30 'hint_for kvn pin as_nobody'
+	check "applications: which is seen from outside" \
+		agent_until "$1" 15 '.agent.pinned >= 2048'
+	check "applications: nobody is refused a hint of root's memory" \
+		guest_do "$1" 30 'hint_for kvr cold as_nobody; [ $? -eq 1 ]'
+	check "applications: with the reason" [ "$(grep -c "not yours\|user\|memory" <<<"$said")" -ge 1 ]
+	check "applications: nobody gets no port and the CPU refuses the doorbell" \
+		guest_do "$1" 30 'as_nobody /mnt/bell_ring ask; [ $? -eq 10 ]'
+	guest_do "$1" 30 'end kvr; end kvn'
+	agent_gone "$1" "the application ended"
 }
 
 # agent_gone NAME TEXT: no pin is left within 15 s.
@@ -321,4 +357,84 @@ part_agent() {
 	agent_purge guest
 	check "agent: the guest's kernel complains of nothing" not_says guest "$complaints"
 	virsh destroy guest 2>/dev/null
+}
+
+# What takes longer: five minutes at the doorbell, first against a running agent; upgrade; all packages;
+# memory that the kernel moves; a reboot.
+part_agent_long() {
+	local seconds=${FUZZ:-300}
+	agent_packages && agent_dependencies && agent_disk "${packages[@]}" "$work/depends" &&
+		agent_define guest && agent_start guest || { not_ok "the guest starts"; return; }
+	agent_install guest
+	agent_moves guest
+	agent_upgrade guest
+	check "the agent's sessions ended by others come back" \
+		guest_do guest $((seconds + 120)) "bell_fuzz $((seconds / 5)) ${SEED-}"
+	check "then it is alive again" agent_until guest 15 '.agent.state == "alive"'
+	guest_do guest 30 'systemctl stop annex-agent'
+	agent_fuzz guest "$seconds" "${SEED-}"
+	check "after all that the agent starts" guest_do guest 30 'systemctl start annex-agent'
+	agent_others guest
+	agent_reboot guest
+	virsh destroy guest 2>/dev/null
+}
+
+# The kernel moves pinned memory: what is pinned follows.
+agent_moves() {
+	guest_do "$1" 60 'kv_start kv 8' || { not_ok "moves: a store starts"; return; }
+	agent_pinned "$1" "moves"
+	guest_do "$1" 120 'kv_ask kv sweep; churn_for 160 random 5 && for i in 1 2 3; do
+		echo 1 >/proc/sys/vm/compact_memory; done; grep -E "compact_migrate_scanned|pgmigrate_s" /proc/vmstat'
+	sleep 12
+	guest_do "$1" 120 'churn_for 100 random 8'
+	agent_fills "$1" "kv_ask kv sweep"
+	check "moves: after compaction the store is pinned as before ($fills pages of 2048 were not)" \
+		[ "${fills:-9999}" -lt 200 ]
+	guest_do "$1" 60 'end kv'
+	agent_gone "$1" "moved, then ended"
+}
+
+agent_upgrade() {
+	guest_do "$1" 60 'kv_start kv 8; echo "pin comm=kv max=8M" >>/etc/annex/agent.conf; systemctl reload annex-agent'
+	check "a policy of the configuration pins" agent_until "$1" 15 '.agent.pinned > 1000'
+	check "upgrade: the package again" guest_do "$1" 120 \
+		'dpkg -i --force-confold /mnt/annex-agent_*.deb && systemctl is-active annex-agent && tail -n 1 /etc/annex/agent.conf | grep kv'
+	check "upgrade: another session, and its policy pins again" \
+		agent_until "$1" 20 '.agent.state == "alive" and .agent.pinned > 1000 and .agent.session > 1'
+	guest_do "$1" 60 'end kv'
+	agent_gone "$1" "upgraded, then the store ended"
+}
+
+# The next boot knows nothing of the pins of the last; the agent starts with it.
+agent_reboot() {
+	guest_do "$1" 60 'kv_start kv 8'
+	agent_pinned "$1" "reboot"
+	printf '99999 systemctl reboot\n' >"$work/$1.in"
+	lab_wait "$1" 240 LAB-READY 2 || { not_ok "reboot: the guest comes up"; return; }
+	check "reboot: no pin is left" [ "$(agent_stat "$1" .agent.pinned)" = 0 ]
+	check "reboot: the agent starts with the guest" agent_until "$1" 30 '.agent.state == "alive"'
+}
+
+# agent_dependencies: the packages that all of ours need and the guest has not, from the mirror.
+agent_dependencies() {
+	local base status=$work/dpkg.status
+	rm -rf "$work/depends" && mkdir -p "$work/depends"
+	base=$(ls -t "${ANNEX_CACHE:-$HOME/.cache/annex}"/debian-*.tar | head -n 1)
+	tar -xOf "$base" ./var/lib/dpkg/status >"$status" || return 1
+	(cd "$work/depends" && apt-get -qq -o Dir::State::status="$status" -o APT::Sandbox::User=root \
+		-o APT::Install-Recommends=false --print-uris install "${packages[@]}" |
+		awk -F"'" '/^.http/ { print $2 }' | xargs -r -n 1 curl -sSfO)
+}
+
+# All packages, with what they need.
+agent_others() {
+	check "packages: apt installs all of them" guest_do "$1" 600 \
+		'apt-get install -y --no-install-recommends /mnt/*.deb /mnt/depends/*.deb'
+	check "packages: annex runs" guest_do "$1" 60 'annex --version; annex --help | head -n 3'
+	check "packages: the memory server is there" guest_do "$1" 60 \
+		'annex-memserver --help | head -n 2; ls -l /usr/lib/annex; systemctl cat annex-memserver | head -n 3'
+	check "packages: apt purges them" guest_do "$1" 300 \
+		'apt-get purge -y annex-vmm annex-memserver annex-tools libannex-hint-dev'
+	check "packages: nothing of them is left" guest_do "$1" 60 \
+		'find / -xdev -name "*annex*" ! -path "/usr/lib/annex-lab*" ! -path "/root/*" ! -path "/var/log/*" ! -path "/var/lib/dpkg/info/*annex-agent*" ! -path "/var/lib/dpkg/info/libannex-hint1*" | grep -v agent | grep -v hint | grep -v annex-lab; [ $? -eq 1 ]'
 }

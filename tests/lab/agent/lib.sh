@@ -4,13 +4,16 @@
 # name, so that a policy can tell them apart.
 run=/run/annex-lab
 
-# kv_start NAME MIB: comm NAME.
+# kv_start NAME MIB [AS]: comm NAME; as_nobody.
 kv_start() {
 	cp /mnt/kv "$run/$1"
 	rm -f "$run/$1.in"
-	mkfifo "$run/$1.in"
-	setsid "$run/$1" "$2" "$run/$1.in" >"$run/$1.out" 2>&1 &
-	echo $! >"$run/$1.pid"
+	mkfifo -m 666 "$run/$1.in"
+	${3-} setsid "$run/$1" "$2" "$run/$1.in" >"$run/$1.out" 2>&1 &
+	for _ in $(seq 50); do
+		pgrep -nx "$1" >"$run/$1.pid" && break
+		sleep 0.1
+	done
 	for _ in $(seq 600); do
 		grep -q '^ready' "$run/$1.out" && return 0
 		kill -0 "$(cat "$run/$1.pid")" || break
@@ -83,6 +86,13 @@ inventory() {
 	find /etc /usr/share/doc /var/lib -xdev -type d | grep -i annex
 	cat /etc/passwd /etc/group
 	dpkg-query -W -f '${Package} ${Status}\n' | grep annex
+}
+
+# hint_for NAME KIND [AS]: annex-hint about all of its table.
+hint_for() {
+	kv_ask "$1" address >"$run/address"
+	read -r _ address length <"$run/address"
+	${3-} annex-hint -p "$(pid_of "$1")" "$2" "$address" "$length"
 }
 
 as_nobody() { setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all "$@"; }
