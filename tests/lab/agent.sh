@@ -207,9 +207,7 @@ agent_pin_checks() {
 agent_refused() {
 	local name=$1 pattern=$2
 	shift 2
-	guest_do "$name" 60 'cp /mnt/churn $run/churn2; setsid $run/churn2 40 sequential >$run/churn2.out 2>&1 &
-		' || return 1
-	sleep 4
+	guest_do "$name" 60 'cp /mnt/churn $bin/churn2; setsid $bin/churn2 40 sequential >$run/churn2.out 2>&1 & sleep 4' || return 1
 	! annex guest hint "$name" "$@" >"$logs/refused" 2>&1 || return 1
 	sed 's/^/             | /' "$logs/refused"
 	guest_do "$name" 30 'pkill -x churn2'

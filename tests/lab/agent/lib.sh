@@ -3,13 +3,14 @@
 # What the agent's tests say in the guest, for run.sh. The key-value stores are programs of their own
 # name, so that a policy can tell them apart.
 run=/run/annex-lab
+bin=/var/tmp # /run is mounted noexec
 
 # kv_start NAME MIB [AS]: comm NAME; as_nobody.
 kv_start() {
-	cp /mnt/kv "$run/$1"
+	cp /mnt/kv "$bin/$1"
 	rm -f "$run/$1.in"
 	mkfifo -m 666 "$run/$1.in"
-	${3-} setsid "$run/$1" "$2" "$run/$1.in" >"$run/$1.out" 2>&1 &
+	${3-} setsid "$bin/$1" "$2" "$run/$1.in" >"$run/$1.out" 2>&1 &
 	for _ in $(seq 50); do
 		pgrep -nx "$1" >"$run/$1.pid" && break
 		sleep 0.1
