@@ -16,6 +16,6 @@ stage cli 600 make --no-print-directory cli
 stage boot 900 tests/lab/boot.sh
 stage itest 600 tests/lab/itest.sh
 stage memserver 400 tests/lab/memserver.sh
-stage lab 2200 tests/lab/run.sh
+stage lab 2600 tests/lab/run.sh
 stage bochs 1000 tests/lab/bochs_lab.sh
 total

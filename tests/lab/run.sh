@@ -389,7 +389,7 @@ told_by_stat() {
 	! annex stat "$1" >"$logs/$1.stat" 2>&1 && grep -q "$2" "$logs/$1.stat"
 }
 
-parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 grub refusals}
+parts=${*:-baseline workloads smp mailbox reboot stall shutdown one_cpu e1000 grub agent refusals}
 lab_images || { echo "lab: images failed" >&2; exit 1; }
 lab_begin lab
 lab_peer || fail "the network peer does not build"

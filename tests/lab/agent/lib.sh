@@ -42,7 +42,7 @@ kv_ask() {
 end() {
 	pid=$(pid_of "$1")
 	kill "${2:--TERM}" "$pid" 2>/dev/null
-	while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status"; do
+	while [ -d "/proc/$pid" ] && ! grep -qs "^State:.Z" "/proc/$pid/status"; do
 		sleep 0.1
 	done
 	tail -n 1 "$run/$1.out"
