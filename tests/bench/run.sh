@@ -159,7 +159,7 @@ part_engine() {
 	done < <(BUILD=$build "$here/../bench/engine.sh")
 }
 
-# A key-value store of 16 MiB with 64 MiB of pcache: what hints do for it.
+# A key-value store of 8 MiB with 40 MiB of pcache: what hints do for it.
 part_agent() {
 	local kind
 	server
@@ -170,18 +170,18 @@ part_agent() {
 		without='' with=''
 		agent_pin guest 15 $kind || fail "the store beside a scan"
 		row "p99 of a get beside a $kind scan, pinned / not" "$(ratio "$with" "$without")" - \
-			"$with and $without us; $with_fills and $without_fills of 4096 pages had gone"
+			"$with and $without us; $with_fills and $without_fills of 2048 pages had gone"
 		guest_do guest 60 'end kv'
 	done
 	seconds_not='' seconds_prefetched=''
 	agent_prefetch guest || fail "prefetch"
 	row "first sweep of a store, prefetched / not" \
 		"$(ratio "$seconds_prefetched" "$seconds_not")" - \
-		"$seconds_prefetched and $seconds_not s; $fills_prefetched and $fills_not of 4096 pages by faults"
+		"$seconds_prefetched and $seconds_not s; $fills_prefetched and $fills_not of 2048 pages by faults"
 	cold=0 warm=0
 	agent_cold guest
 	row "evicted under pressure, cold store / all of both" "$(ratio "$cold" $((cold + warm)))" - \
-		"$cold of 3072 pages of the cold one, $warm of the other"
+		"$cold of 2048 pages of the cold one, $warm of the other"
 	virsh destroy guest
 }
 

@@ -25,9 +25,9 @@ agent_define() {
 	shift
 	lab_disk "$name"
 	lab_xml "$name" agent limit:7200
-	sed -i -e "s|<annex:pcache unit='MiB'>[0-9]*|<annex:pcache unit='MiB'>64|" \
-		-e "s|<annex:pin max='[^']*'/>|<annex:pin max='24M'/>|" \
-		-e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>384|" \
+	sed -i -e "s|<annex:pcache unit='MiB'>[0-9]*|<annex:pcache unit='MiB'>40|" \
+		-e "s|<annex:pin max='[^']*'/>|<annex:pin max='16M'/>|" \
+		-e "s|<memory unit='MiB'>[0-9]*|<memory unit='MiB'>352|" \
 		-e 's/annex.run=[^ ]*/& annex.stay/' \
 		-e "0,/<\/disk>/s||</disk><disk type='file' device='disk'><driver name='qemu' type='raw'/><source file='$work/agent.img'/><target dev='vdb' bus='virtio'/><readonly/></disk>|" \
 		"$@" "$work/$name.xml"
@@ -61,7 +61,7 @@ guest_do() {
 	asked=$((asked + 1))
 	from=$(stat -c %s "$(console "$name")")
 	say "  $name: $3"
-	printf '%s %s\n' "$asked" "$3" >"$work/$name.in"
+	tr '\n\t' '  ' <<<"$asked $3" | sed 's/ *$/\n/' >"$work/$name.in"
 	while :; do
 		last=$(tail -c +$((from + 1)) "$(console "$name")" | tr -d '\r' |
 			grep -aE "^LAB-DONE $asked [0-9]+$")
@@ -171,15 +171,15 @@ p99() { sed -n 's/.* p99 \([0-9.]*\) .*/\1/p' <<<"$said"; }
 # A store beside a job that scans more than the pcache: sets without, with and fills of each.
 agent_pin() { # NAME SECONDS KIND
 	local name=$1 rate=100
-	guest_do "$name" 120 "kv_start kv 16 && churn_start 96 $3 && sleep 6" ||
+	guest_do "$name" 120 "kv_start kv 8 && churn_start 56 $3 && sleep 6" ||
 		{ not_ok "pin: the programs start"; return 1; }
 	guest_do "$name" $(($2 * 3 + 60)) "kv_ask kv 'gets $rate $2'" && without=$(p99)
 	guest_do "$name" 30 'kill -STOP $(pid_of churn)'
 	agent_fills "$name" "kv_ask kv sweep" && without_fills=$fills
 	check "pin: annex guest hint pins the store" \
-		annex guest hint "$name" pin comm=kv --max 20M
+		annex guest hint "$name" pin comm=kv --max 10M
 	check "pin: its pages are pinned, seen from outside" \
-		agent_until "$name" 20 '.agent.pinned >= 4096 and .agent.pinned <= .agent.budget'
+		agent_until "$name" 20 '.agent.pinned >= 2048 and .agent.pinned <= .agent.budget'
 	guest_do "$name" 30 'kill -CONT $(pid_of churn); sleep 8'
 	guest_do "$name" $(($2 * 3 + 60)) "kv_ask kv 'gets $rate $2'" && with=$(p99)
 	guest_do "$name" 30 'kill -STOP $(pid_of churn)'
@@ -190,10 +190,10 @@ agent_pin() { # NAME SECONDS KIND
 agent_pin_checks() {
 	local without='' with='' without_fills=0 with_fills=999999
 	agent_pin "$1" 8 random
-	check "pin: without, the job pushed the store out ($without_fills of 4096 pages)" \
-		[ "$without_fills" -gt 1500 ]
+	check "pin: without, the job pushed the store out ($without_fills of 2048 pages)" \
+		[ "$without_fills" -gt 800 ]
 	check "pin: with it, the store stayed ($with_fills pages came from the server)" \
-		[ "$with_fills" -lt 200 ]
+		[ "$with_fills" -lt 100 ]
 	check "pin: p99 of a get: $without us without, $with us with" \
 		awk -v a="$with" -v b="$without" 'BEGIN { exit !(a != "" && a + 0 < b + 0) }'
 	check "pin: more than the budget is refused with the numbers" \
@@ -205,7 +205,8 @@ agent_pin_checks() {
 agent_refused() {
 	local name=$1 pattern=$2
 	shift 2
-	guest_do "$name" 60 'cp /mnt/churn $bin/churn2; setsid $bin/churn2 40 sequential >$run/churn2.out 2>&1 & sleep 4' || return 1
+	guest_do "$name" 120 'cp /mnt/churn $bin/churn2; setsid $bin/churn2 24 sequential >$run/churn2.out 2>&1 &
+		until grep -q filled $run/churn2.out; do sleep 0.3; done' || return 1
 	! annex guest hint "$name" "$@" >"$logs/refused" 2>&1 || return 1
 	sed 's/^/             | /' "$logs/refused"
 	guest_do "$name" 30 'pkill -x churn2'
@@ -214,14 +215,14 @@ agent_refused() {
 
 # Two stores of one size, one of them cold: what comes back of each. Sets cold and warm.
 agent_cold() {
-	guest_do "$1" 120 'kv_start kva 12 && kv_start kvb 12 && kv_ask kva sweep && kv_ask kvb sweep' ||
+	guest_do "$1" 120 'kv_start kva 8 && kv_start kvb 8 && kv_ask kva sweep && kv_ask kvb sweep' ||
 		{ not_ok "cold: the programs start"; return; }
 	check "cold: annex guest hint marks one store" annex guest hint "$1" cold comm=kva
-	guest_do "$1" 120 'churn_for 30 sequential 1'
+	guest_do "$1" 120 'churn_for 20 sequential 1'
 	agent_fills "$1" "kv_ask kvb sweep" && warm=$fills
 	agent_fills "$1" "kv_ask kva sweep" && cold=$fills
-	check "cold: of 3072 pages each, ${cold:-?} of the cold store had gone, ${warm:-?} of the other" \
-		[ "${cold:-0}" -gt $((4 * ${warm:-9999} + 300)) ]
+	check "cold: of 2048 pages each, ${cold:-?} of the cold store had gone, ${warm:-?} of the other" \
+		[ "${cold:-0}" -gt $((3 * ${warm:-9999} + 200)) ]
 	guest_do "$1" 60 'end kva; end kvb'
 }
 
@@ -229,9 +230,9 @@ agent_cold() {
 # prefetch. The job that pushed it out is told cold before it ends. Sets seconds_not, seconds_prefetched.
 agent_prefetch() {
 	local with
-	guest_do "$1" 60 'kv_start kv 16' || return 1
+	guest_do "$1" 60 'kv_start kv 8' || return 1
 	for with in not prefetched; do
-		guest_do "$1" 120 'kv_ask kv sweep; churn_start 96 random && sleep 10' || return 1
+		guest_do "$1" 120 'kv_ask kv sweep; churn_start 56 random && sleep 8' || return 1
 		annex guest hint "$1" cold comm=churn
 		guest_do "$1" 60 'sleep 1; end churn'
 		[ $with = not ] || annex guest hint "$1" prefetch comm=kv
@@ -244,7 +245,7 @@ agent_prefetch() {
 
 # What an application may ask for, and of whom.
 agent_applications() {
-	guest_do "$1" 60 'kv_start kvr 4 && kv_start kvn 8 as_nobody' ||
+	guest_do "$1" 60 'kv_start kvr 2 && kv_start kvn 8 as_nobody' ||
 		{ not_ok "applications: two stores start"; return; }
 	check "applications: nobody pins its own memory" \
 		guest_do "$1" 30 'hint_for kvn pin as_nobody'
@@ -378,10 +379,10 @@ part_agent_long() {
 agent_moves() {
 	guest_do "$1" 60 'kv_start kv 8' || { not_ok "moves: a store starts"; return; }
 	agent_pinned "$1" "moves"
-	guest_do "$1" 120 'kv_ask kv sweep; churn_for 160 random 5 && for i in 1 2 3; do
+	guest_do "$1" 120 'kv_ask kv sweep; churn_for 80 random 3 && for i in 1 2 3; do
 		echo 1 >/proc/sys/vm/compact_memory; done; grep -E "compact_migrate_scanned|pgmigrate_s" /proc/vmstat'
 	sleep 12
-	guest_do "$1" 120 'churn_for 100 random 8'
+	guest_do "$1" 120 'churn_for 56 random 8'
 	agent_fills "$1" "kv_ask kv sweep"
 	check "moves: after compaction the store is pinned as before ($fills pages of 2048 were not)" \
 		[ "${fills:-9999}" -lt 200 ]
