@@ -305,7 +305,7 @@ agent_outside() {
 	check "outside: and listed" agent_says "$1" 'cold comm=nobody' guest hint "$1" --list
 	check "outside: annex guest show tells of it" agent_says "$1" '^agent: *alive' guest show "$1"
 	check "outside: a hint of nobody is refused" \
-		agent_refused_text "$1" 'error' guest hint "$1" cold comm=nosuch
+		agent_refused_text "$1" 'no such process' guest hint "$1" cold comm=nosuch
 	check "outside: a hint that is none is refused by annex" \
 		agent_refused_text "$1" 'SELECTOR|selector' guest hint "$1" cold nonsense
 	in_lab "$annex_program" exporter --listen 127.0.0.1:9750 </dev/null >"$logs/exporter.log" 2>&1 &
