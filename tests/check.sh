@@ -12,7 +12,7 @@ stage sizes 60 tests/sizes.sh
 stage format 120 make --no-print-directory format-check
 stage model 1200 tests/model/run.sh
 stage sim 1200 make --no-print-directory sim
-stage cli 600 make --no-print-directory cli
+stage cli 1200 make --no-print-directory cli
 stage boot 900 tests/lab/boot.sh
 stage itest 600 tests/lab/itest.sh
 stage memserver 400 tests/lab/memserver.sh
