@@ -10,6 +10,7 @@
 #include "toolstack/printable.h"
 
 struct family {
+	struct family *next;
 	char *name;
 	char *head; /* HELP and TYPE */
 	char *samples;
@@ -18,25 +19,29 @@ struct family {
 };
 
 struct metrics {
-	struct family **family; /* each stays in its place: `out` points into it */
-	size_t count;
+	struct family *first, **last;
 };
 
 struct metrics *metrics_new(void)
 {
-	return error_memory(calloc(1, sizeof(struct metrics)));
+	struct metrics *metrics = error_memory(calloc(1, sizeof(*metrics)));
+
+	metrics->last = &metrics->first;
+	return metrics;
 }
 
 void metrics_free(struct metrics *metrics)
 {
-	for (size_t i = 0; i < metrics->count; i++) {
-		fclose(metrics->family[i]->out);
-		free(metrics->family[i]->samples);
-		free(metrics->family[i]->head);
-		free(metrics->family[i]->name);
-		free(metrics->family[i]);
+	struct family *next;
+
+	for (struct family *f = metrics->first; f; f = next) {
+		next = f->next;
+		fclose(f->out);
+		free(f->samples);
+		free(f->head);
+		free(f->name);
+		free(f);
 	}
-	free(metrics->family);
 	free(metrics);
 }
 
@@ -56,13 +61,12 @@ static struct family *find(
 {
 	struct family *f;
 
-	for (size_t i = 0; i < metrics->count; i++)
-		if (!strcmp(metrics->family[i]->name, name))
-			return metrics->family[i];
-	metrics->family = error_memory(
-		realloc(metrics->family, (metrics->count + 1) * sizeof(*metrics->family)));
+	for (f = metrics->first; f; f = f->next)
+		if (!strcmp(f->name, name))
+			return f;
 	f = error_memory(calloc(1, sizeof(*f)));
-	metrics->family[metrics->count++] = f;
+	*metrics->last = f;
+	metrics->last = &f->next;
 	f->name = error_memory(strdup(name));
 	if (asprintf(&f->head, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type) < 0)
 		f->head = NULL;
@@ -128,10 +132,10 @@ char *metrics_text(const struct metrics *metrics)
 	size_t size;
 	FILE *out = error_memory(open_memstream(&text, &size));
 
-	for (size_t i = 0; i < metrics->count; i++) {
-		fflush(metrics->family[i]->out);
-		fputs(metrics->family[i]->head, out);
-		fputs(metrics->family[i]->samples, out);
+	for (const struct family *f = metrics->first; f; f = f->next) {
+		fflush(f->out);
+		fputs(f->head, out);
+		fputs(f->samples, out);
 	}
 	fclose(out);
 	return error_memory(text);
