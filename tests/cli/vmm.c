@@ -229,7 +229,7 @@ static void read_mode(const char *path)
 	now[strcspn(now, "\n")] = '\0';
 	if (!strcmp(now, mode))
 		return;
-	strcpy(mode, now);
+	memcpy(mode, now, sizeof(mode));
 	/* Each mode begins anew. */
 	doorbell_start(&bell, some_far, service.far_base, PAGES, clock_now());
 	if (is("none"))

@@ -307,9 +307,9 @@ static void test_hints(void **state)
 	memset(longest + 5, 'x', DOORBELL_MESSAGE_MAX - 5 - 4);
 	assert_int_equal(message_hint("pin", two, 1, 0, out), 0);
 	assert_int_equal(strlen(out), DOORBELL_MESSAGE_MAX);
-	strcat(longest, "x");
+	longest[DOORBELL_MESSAGE_MAX - 4] = 'x';
 	refuse_hint("pin", longest, 0, "more than 192 bytes");
-	strcat(longest, "12345");
+	memset(longest + DOORBELL_MESSAGE_MAX - 3, 'x', 5);
 	refuse_hint("pin", longest, 0, "up to 192 fit");
 	two[0] = (char *)"pid=4711", two[1] = (char *)"address=0x7f00";
 	assert_int_equal(message_hint("cold", two, 2, 0, out), 0);
