@@ -7,7 +7,7 @@
 #include "far/page.h"
 #include "sim/sim.h"
 
-#define RANGES_MAX 10u
+#define RANGES_MAX 5u
 #define PAGES_MAX  512u
 #define LOOKS      8u /* pages looked at for pins, per hint */
 

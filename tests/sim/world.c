@@ -78,7 +78,7 @@ static void draw_hints(struct sim *s)
 {
 	uint32_t floor = s->cpus * FAR_FRAMES_PER_CPU + s->frames / 8, most;
 
-	s->hints = (uint32_t[]){0, 1, 1, 10}[random_below(&s->random, 4)];
+	s->hints = (uint32_t[]){0, 1, 1, 4}[random_below(&s->random, 4)];
 	if (s->hints == 0 || s->frames <= floor)
 		return;
 	most = s->frames - floor < s->frames / 2 ? s->frames - floor : s->frames / 2;

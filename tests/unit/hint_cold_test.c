@@ -6,6 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "far/pcache.h"
+#include "far/reclaim.h"
 #include "tests/unit/hints_fixture.h"
 
 /* Pages 0 to 99 are touched again and again, 50 to 59 are told to be cold. */
@@ -52,6 +53,28 @@ static void recent_page_holds_up_no_other(void **state)
 		assert_false(hints_present(page));
 	fixture_press(0, FILL + 1020, 64);
 	assert_false(hints_present(20));
+}
+
+/* The service core sleeps, though the reserve is almost low and pages are listed. */
+static void recent_pages_are_no_work(void **state)
+{
+	uint32_t end = FILL;
+
+	/* Slowly, so that the low mark stays where it is. */
+	for (; pcache_reserve(fixture.far) > fixture.far->low + 1; end++) {
+		fixture_press(0, end, 1);
+		fixture_turns(4);
+	}
+	hints_ask(FAR_HINT_COLD, end - 20, 20);
+	assert_int_equal(fixture.far->list[LIST_PASSED].count, 20);
+	fixture_turns(1);
+	assert_in_range(
+		pcache_reserve(fixture.far), fixture.far->low, fixture.far->low * 3 / 2 - 1);
+	for (unsigned i = 0; i < 10; i++) {
+		fixture_turns(1);
+		assert_false(far_busy(fixture.far));
+		assert_true(reclaim_deadline(fixture.far) == UINT64_MAX);
+	}
 }
 
 static void pinned_is_not_cold(void **state)
@@ -277,6 +300,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		hints_case(cold_goes_before_warm),
 		hints_case(recent_page_holds_up_no_other),
+		hints_case(recent_pages_are_no_work),
 		hints_case(pinned_is_not_cold),
 		hints_case(prefetched_counts_as_touched),
 		hints_case(prefetch_evicts_nothing_warm),

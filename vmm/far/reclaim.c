@@ -300,7 +300,8 @@ static void evict(struct far *far, uint64_t now)
 	want -= take_passed(far, want);
 	if (far->warm)
 		walk(far, want);
-	if (have(far) >= far->high || starved(far) || now - far->opened_at >= BATCH_NS / 4)
+	if (have(far) >= far->high || starved(far) || (want > 0 && !far->warm) ||
+		now - far->opened_at >= BATCH_NS / 4)
 		close_batch(far, now);
 }
 
@@ -355,8 +356,11 @@ static bool cold_wanted(const struct far *far)
 		return true;
 	if (head == ENGINE_NONE || lacking(far) == 0)
 		return false;
-	return far->hint_wait == HINT_COLD ||
-	       (far->frame[head].epoch <= far->settled && have(far) < far->low + far->low / 2);
+	if (far->hint_wait == HINT_COLD)
+		return true;
+	/* Not for a head that cannot be had: an idle guest's last pages are recent for ever. */
+	return far->frame[head].recent == 0 && far->frame[head].epoch <= far->settled &&
+	       have(far) < far->low + far->low / 2;
 }
 
 void reclaim_turn(struct far *far, uint64_t now)
@@ -371,7 +375,7 @@ void reclaim_turn(struct far *far, uint64_t now)
 		return;
 	if (now < far->raised_at + BATCH_NS && !starved(far))
 		return;
-	if ((reserve_low(far) && now >= far->reclaim_at) || cold_wanted(far))
+	if ((reserve_low(far) || cold_wanted(far)) && now >= far->reclaim_at)
 		evict(far, now);
 	else if (may_clean(far) && now >= far->clean_at)
 		clean_ahead(far, now);
@@ -385,7 +389,7 @@ uint64_t reclaim_deadline(const struct far *far)
 		return far->now;
 	if (far->settled < far->raised)
 		return UINT64_MAX;
-	if (!reserve_low(far))
-		return cold_wanted(far) ? paced : UINT64_MAX;
+	if (!reserve_low(far) && !cold_wanted(far))
+		return UINT64_MAX;
 	return far->reclaim_at > paced ? far->reclaim_at : paced;
 }
