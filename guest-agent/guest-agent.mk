@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The guest's agent: a daemon that needs libc and jansson. Its parts are built into the tests too.
+# The guest's agent: a daemon that needs nothing but libc. Its parts are built into the tests too.
 
 AGENT_SOURCES := $(filter-out guest-agent/annex_hint%.c,$(sort $(wildcard guest-agent/*.c))) \
 	toolstack/size.c
@@ -11,7 +11,7 @@ $(BUILD)/agent/%.o: %.c
 
 $(BUILD)/annex-agent: $(AGENT_OBJECTS)
 	@mkdir -p $(@D)
-	$(Q)$(CC) -o $@ $(AGENT_OBJECTS) -ljansson
+	$(Q)$(CC) -o $@ $(AGENT_OBJECTS)
 
 PROGRAMS += $(BUILD)/annex-agent
 
