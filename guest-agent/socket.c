@@ -65,6 +65,8 @@ static void close_guarded(struct socket_state *s, int fd, uint64_t now_ns)
 
 static void drop(struct socket_state *s, struct client *c, uint64_t now_ns)
 {
+	/* Closing does not end the polling while a child of this process has the file too. */
+	poll_for(s, EPOLL_CTL_DEL, c->fd, 0, 0);
 	close_guarded(s, c->fd, now_ns);
 	c->fd = -1;
 	s->clients--;

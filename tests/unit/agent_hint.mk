@@ -15,3 +15,13 @@ $(BUILD)/unit/agent_report_test: tests/unit/agent_report_test.c tests/unit/agent
 		$(wildcard guest-agent/report*.c guest-agent/report*.h) guest-agent/nodes.c guest-agent/tree.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Itests/unit -o $@ $(filter %.c,$^) -lcmocka
+
+HINT_TESTS := $(BUILD)/unit/agent_socket_test $(BUILD)/unit/agent_hostile_test
+UNIT_TESTS += $(HINT_TESTS)
+
+$(HINT_TESTS): $(BUILD)/unit/%: tests/unit/%.c tests/unit/agent_client.c guest-agent/annex_hint.c \
+		$(wildcard guest-agent/socket*.c guest-agent/socket*.h) guest-agent/annex_hint.h \
+		$(BUILD)/annex-hint
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Wl,--wrap=setsockopt -DHINT_TOOL='"$(BUILD)/annex-hint"' \
+		-Itests/unit -o $@ $(filter %.c,$^) -lcmocka
