@@ -131,6 +131,8 @@ void agent_client_become(uid_t user)
 	if (setgroups(0, NULL) != 0 || setresgid(user, user, user) != 0 ||
 		setresuid(user, user, user) != 0)
 		_exit(99);
+	/* A test that fails leaves nobody behind. After the ids, which would clear it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 int agent_client_connect(void)
@@ -184,6 +186,7 @@ pid_t agent_client_target(uid_t user, bool dumpable, gid_t group, uid_t saved)
 		if (setgroups(0, NULL) != 0 || setresgid(group, group, group) != 0 ||
 			setresuid(user, user, saved) != 0)
 			_exit(99);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_DUMPABLE, dumpable);
 		if (write(ready[1], "r", 1) == 1)
 			pause();
