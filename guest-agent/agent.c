@@ -18,7 +18,7 @@
 #include "guest-agent/paths.h"
 
 #define SECOND  1000000000ull
-#define SAMPLE  250000000ull /* between two looks at which pages were filled, while some are */
+#define SAMPLE  100000000ull /* between two looks at which pages were filled, while some are */
 #define SOCKET  100000000ull /* while clients wait for their rate */
 #define ONCE_NS (30 * SECOND)
 
@@ -170,12 +170,15 @@ static void take_samples(struct agent *a)
 	uint64_t words[DOORBELL_WORDS] = {0};
 
 	a->sample_ns = a->now_ns + SAMPLE;
-	if (a->session.fills == a->sampled_fills && a->now_ns < a->second_ns)
+	if (a->now_ns >= a->second_ns) {
+		a->filling = a->session.fills != a->sampled_fills;
+		a->sampled_fills = a->session.fills;
+	} else if (!a->filling) {
 		return;
+	}
 	if (session_call(&a->session, DOORBELL_SAMPLE, words) != DOORBELL_OK ||
 		words[0] >= DOORBELL_WORDS)
 		return;
-	a->sampled_fills = a->session.fills;
 	report_fill_samples(a->report, &words[1], (unsigned)words[0]);
 }
 
@@ -243,7 +246,7 @@ uint64_t agent_deadline(const struct agent *a)
 
 	next = earlier(next, hints_deadline(a->hints));
 	next = earlier(next, policies_deadline(a->policies));
-	if (a->session.fills != a->sampled_fills)
+	if (a->filling)
 		next = earlier(next, a->sample_ns);
 	if (a->socket && socket_waiting(a->socket))
 		next = earlier(next, a->now_ns + SOCKET);

@@ -29,7 +29,8 @@ struct agent {
 	uint64_t now_ns; /* of this turn */
 	uint64_t second_ns; /* when what is done once a second is due */
 	uint64_t sample_ns; /* when the next samples are due */
-	uint64_t sampled_fills; /* the session's fills when they were asked for last */
+	uint64_t sampled_fills; /* the session's fills a second ago */
+	bool filling; /* there were some in that second */
 	uint64_t generation; /* of the session, at the last turn */
 	uint64_t replied; /* number of the last message that was acted on; 0: none */
 	bool reply_waits; /* it could not be sent yet */
