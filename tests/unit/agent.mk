@@ -18,6 +18,6 @@ $(BUILD)/sanitized-agent/lib.a: $(AGENT_UNIT_OBJECTS)
 
 $(AGENT_UNITS): $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/sanitized-agent/lib.a
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -o $@ $< $(BUILD)/sanitized-agent/lib.a -lcmocka
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -o $@ $< $(BUILD)/sanitized-agent/lib.a -ljansson -lcmocka
 
 -include $(AGENT_UNIT_OBJECTS:.o=.d)

@@ -174,7 +174,7 @@ int agent_client_exchange(int fd, const void *bytes, size_t size)
 	return answer.head.result;
 }
 
-pid_t agent_client_target(uid_t user, bool dumpable, gid_t group, uid_t saved)
+pid_t agent_client_target(uid_t user, bool dumpable, gid_t saved_group, uid_t saved)
 {
 	int ready[2];
 	char c;
@@ -183,7 +183,7 @@ pid_t agent_client_target(uid_t user, bool dumpable, gid_t group, uid_t saved)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (setgroups(0, NULL) != 0 || setresgid(group, group, group) != 0 ||
+		if (setgroups(0, NULL) != 0 || setresgid(user, user, saved_group) != 0 ||
 			setresuid(user, user, saved) != 0)
 			_exit(99);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);

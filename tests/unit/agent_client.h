@@ -43,7 +43,7 @@ int agent_client_serve(pid_t child);
 struct socket_counters agent_client_counters(void);
 
 /* A process that waits to be looked at. */
-pid_t agent_client_target(uid_t user, bool dumpable, gid_t group, uid_t saved);
+pid_t agent_client_target(uid_t user, bool dumpable, gid_t saved_group, uid_t saved);
 
 /* In a child. */
 void agent_client_become(uid_t user);

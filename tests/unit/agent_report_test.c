@@ -228,6 +228,11 @@ static void nobody(void **unused)
 	process(400, "local", 0x70000000, 50, 1000);
 	run(5, 800, (const uint64_t[]){FAR_PFN + 500, 1001, FAR_PFN + AGENT_TREE_FAR_PAGES, 0}, 4);
 	assert_int_equal(report.top_count, 0);
+	/* Who has the page when it is looked for no more was not the one that waited for it. */
+	run(10, 0, NULL, 0);
+	process(600, "late", 0x50000000, 1, FAR_PFN + 500);
+	run(3, 10, (const uint64_t[]){FAR_PFN + 501}, 1);
+	assert_int_equal(report.top_count, 0);
 	/* The sum is never more than what was filled: one page of two processes counts once. */
 	process(200, "sharer", 0x50000000, 200, FAR_PFN);
 	run(60, 100, (const uint64_t[]){FAR_PFN + 3}, 1);
