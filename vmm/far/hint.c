@@ -247,7 +247,7 @@ static void unpin(struct far *far, uint32_t page)
 	clear_pin(far, f);
 }
 
-/* Of two epochs one settles later: what is appended here has the newer one, as the list wants. */
+/* Also one that is listed already: appended with its new epoch, it keeps the list in their order. */
 static void cool(struct far *far, uint32_t page)
 {
 	uint64_t entry = slat_read(&far->leaf[page]);
