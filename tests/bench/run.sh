@@ -168,7 +168,7 @@ part_agent() {
 	agent_install guest
 	for kind in sequential random; do
 		without='' with=''
-		agent_pin guest 15 $kind || fail "the store beside a scan"
+		agent_pin guest 10 $kind || fail "the store beside a scan"
 		row "p99 of a get beside a $kind scan, pinned / not" "$(ratio "$with" "$without")" - \
 			"$with and $without us; $with_fills and $without_fills of 2048 pages had gone"
 		guest_do guest 60 'end kv'
