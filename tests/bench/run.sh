@@ -171,7 +171,8 @@ part_agent() {
 		agent_pin guest 10 $kind || fail "the store beside a scan"
 		row "p99 of a get beside a $kind scan, pinned / not" "$(ratio "$with" "$without")" - \
 			"$with and $without us; $with_fills and $without_fills of 2048 pages had gone"
-		guest_do guest 60 'end kv'
+		annex guest hint guest unpin comm=kv && guest_do guest 60 'end kv' || fail "unpin"
+		agent_until guest 15 '.agent.pinned == 0' || fail "unpin"
 	done
 	seconds_not='' seconds_prefetched=''
 	agent_prefetch guest || fail "prefetch"

@@ -198,6 +198,8 @@ agent_pin_checks() {
 		awk -v a="$with" -v b="$without" 'BEGIN { exit !(a != "" && a + 0 < b + 0) }'
 	check "pin: more than the budget is refused with the numbers" \
 		agent_refused "$1" 'budget' pin comm=churn2 --max 64M
+	check "pin: unpin" annex guest hint "$1" unpin comm=kv
+	agent_gone "$1" "unpin"
 	check "pin: the job's words were right" guest_do "$1" 30 'end kv; grep "every word right" $run/churn.out'
 }
 
