@@ -495,7 +495,7 @@ unsigned report_scan_top(
 	for (unsigned i = 0; i < REPORT_SCAN_PROCESSES; i++)
 		if (scan->known[i].pid)
 			sorted[count++] = &scan->known[i];
-	qsort(sorted, count, sizeof(*sorted), by_rate);
+	qsort(sorted, count, sizeof(sorted) / REPORT_SCAN_PROCESSES, by_rate);
 	count = count < REPORT_TOP ? count : REPORT_TOP;
 	memset(top, 0, REPORT_TOP * sizeof(*top));
 	for (unsigned i = 0; i < count; i++) {

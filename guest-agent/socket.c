@@ -95,7 +95,7 @@ static int listen_at(const char *path, char *error, size_t size)
 		snprintf(error, size, "%s: longer than the path of a socket may be", path);
 		return -1;
 	}
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	if (alive(&address)) {
 		snprintf(error, size, "%s: another agent listens there", path);
 		return -1;
@@ -133,7 +133,7 @@ struct socket_state *socket_new(const struct socket_config *config, char *error,
 	if (s->epoll < 0)
 		snprintf(error, size, "epoll: %s", strerror(errno));
 	if (s->listener >= 0) {
-		strcpy(s->path, config->path);
+		memcpy(s->path, config->path, strlen(config->path) + 1);
 		socket_guard_init();
 		if (poll_for(s, EPOLL_CTL_ADD, s->listener, EPOLLIN, SOCKET_CLIENTS))
 			return s;

@@ -23,5 +23,5 @@ $(HINT_TESTS): $(BUILD)/unit/%: tests/unit/%.c tests/unit/agent_client.c guest-a
 		$(wildcard guest-agent/socket*.c guest-agent/socket*.h) guest-agent/annex_hint.h \
 		$(BUILD)/annex-hint
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Wl,--wrap=setsockopt -DHINT_TOOL='"$(BUILD)/annex-hint"' \
+	$(Q)$(CC) $(CFLAGS_HOST) $(SANITIZE) -Wl,--wrap=setsockopt \
 		-Itests/unit -o $@ $(filter %.c,$^) -lcmocka

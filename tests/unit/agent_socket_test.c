@@ -311,10 +311,23 @@ static void one_listener(void **state)
 	assert_non_null(strstr(error, "longer"));
 }
 
+/* build/annex-hint; this is build/unit/agent_socket_test. */
+static int open_tool(void)
+{
+	char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - sizeof("/annex-hint"));
+
+	assert_true(n > 0);
+	path[n] = 0;
+	*strrchr(path, '/') = 0;
+	memcpy(strrchr(path, '/'), "/annex-hint", sizeof("/annex-hint"));
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* annex-hint, run by a process about that process, or another. */
 static void tool(void **state)
 {
-	int program = open(HINT_TOOL, O_RDONLY | O_CLOEXEC);
+	int program = open_tool();
 	pid_t runner =
 		agent_client_target(OTHER, true, OTHER, OTHER); /* not an ancestor of the tool */
 	char number[16];
