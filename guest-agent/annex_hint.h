@@ -10,7 +10,8 @@
  *   ENOSPC                over the limit of pins
  *   EINVAL                the range is empty, too long or not in the address space
  *   ESRCH                 the process has ended
- *   EAGAIN, ETIMEDOUT     too many hints, or the agent is busy: later, or never mind
+ *   EAGAIN, ETIMEDOUT,    too many hints or connections, or the agent is busy: later, or never mind
+ *   ECONNRESET
  *   EPROTO                the agent speaks another version
  * They may be called by any thread, also after fork(); each opens a connection of its own and waits at
  * most ANNEX_HINT_WAIT_MS for each ANNEX_HINT_MAX bytes.

@@ -49,8 +49,8 @@ int check_exit_code(const struct check *check);
 
 /*
  * Lines `RESULT NAME: TEXT\n` (RESULT one of ok, warn, fail, skip), in order. If not all fits into size
- * (at least 128), ok lines lose their text first, then lines are left out and the last one says how many.
- * Zero-terminated; returns the length.
+ * (at least 128), ok and skip lines say no more than that; then lines are left out and the last one
+ * says how many. Zero-terminated; returns the length.
  */
 size_t check_text(const struct check *check, char *text, size_t size);
 

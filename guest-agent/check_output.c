@@ -8,16 +8,18 @@
 
 static const char *const result_text[CHECK_RESULTS] = {"ok", "warn", "fail", "skip"};
 
-static bool quiet(const struct check_line *line)
+/* In brief, what is well is not explained. */
+static const char *text_of(const struct check_line *line, bool brief)
 {
-	return line->result == CHECK_OK || line->result == CHECK_SKIP;
+	bool quiet = line->result == CHECK_OK || line->result == CHECK_SKIP;
+
+	return brief && quiet ? result_text[line->result] : line->text;
 }
 
 static size_t line_length(const struct check_line *line, bool brief)
 {
-	size_t head = strlen(result_text[line->result]) + 1 + strlen(line->name) + 2;
-
-	return brief && quiet(line) ? head : head + 1 + strlen(line->text);
+	return strlen(result_text[line->result]) + strlen(line->name) +
+	       strlen(text_of(line, brief)) + sizeof(" : \n") - 1;
 }
 
 /* As long as what is worth doing something about fits, it comes before what is well. */
@@ -44,9 +46,8 @@ size_t check_text(const struct check *check, char *text, size_t size)
 			left_out++;
 			continue;
 		}
-		snprintf(text + used, size - used, "%s %s:%s%s\n", result_text[line->result],
-			line->name, brief && quiet(line) ? "" : " ",
-			brief && quiet(line) ? "" : line->text);
+		snprintf(text + used, size - used, "%s %s: %s\n", result_text[line->result],
+			line->name, text_of(line, brief));
 		used += length;
 	}
 	if (left_out)
