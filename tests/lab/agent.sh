@@ -144,16 +144,16 @@ agent_packages() {
 # agent_install NAME: from the package, by apt, without a network.
 agent_install() {
 	check "agent: apt installs its package" guest_do "$1" 120 \
-		'inventory >$run/before; apt-get install -y --no-install-recommends /mnt/annex-agent_*.deb'
+		'inventory >$bin/before; apt-get install -y --no-install-recommends /mnt/annex-agent_*.deb'
 	check "agent: its unit runs" guest_do "$1" 30 'systemctl is-active annex-agent'
 	check "agent: alive, seen from outside" agent_until "$1" 10 '.agent.state == "alive"'
 }
 
 agent_purge() {
 	check "agent: apt purges its package" guest_do "$1" 120 \
-		'apt-get purge -y annex-agent || exit; inventory >$run/after; true'
+		'apt-get purge -y annex-agent || exit; inventory >$bin/after; true'
 	check "agent: and nothing is left of it" \
-		guest_do "$1" 30 '[ -s $run/before ] && diff $run/before $run/after && ! ls -d /run/annex* | grep -v annex-lab'
+		guest_do "$1" 30 '[ -s $bin/before ] && diff $bin/before $bin/after && ! ls -d /run/annex* | grep -v annex-lab'
 	check "agent: nor does it run" guest_do "$1" 30 '! pgrep -x annex-agent'
 }
 
@@ -437,23 +437,23 @@ agent_reboot() {
 # agent_dependencies: the packages that all of ours need and the guest has not, from the mirror.
 agent_dependencies() {
 	local status=$work/dpkg.status
-	rm -rf "$work/depends" && mkdir -p "$work/depends"
+	rm -rf "$work/depends" && mkdir -p "$work/depends" "$work/apt/archives/partial"
 	debugfs -R 'cat /var/lib/dpkg/status' "$guest_dir/disk.img" >"$status" 2>/dev/null &&
 		[ -s "$status" ] || return 1
 	(cd "$work/depends" && apt-get -qq -o Dir::State::status="$status" -o APT::Sandbox::User=root \
-		-o APT::Install-Recommends=false --print-uris install "${packages[@]}" |
+		-o Dir::Cache="$work/apt" -o APT::Install-Recommends=false --print-uris install "${packages[@]}" |
 		awk -F"'" '/^.http/ { print $2 }' | xargs -r -n 1 curl -sSfO)
 }
 
 # All packages, with what they need.
 agent_others() {
 	check "packages: apt installs all of them" guest_do "$1" 600 \
-		'apt-get install -y --no-install-recommends /mnt/*.deb /mnt/depends/*.deb'
-	check "packages: annex runs" guest_do "$1" 60 'annex --version; annex --help | head -n 3'
+		'apt-get install -y /mnt/depends/*.deb && inventory >$bin/others.before; apt-get install -y --no-install-recommends /mnt/*.deb'
+	check "packages: annex runs" guest_do "$1" 60 'annex --version'
 	check "packages: the memory server is there" guest_do "$1" 60 \
-		'annex-memserver --help | head -n 2; ls -l /usr/lib/annex; systemctl cat annex-memserver | head -n 3'
+		'annex-memserver --version && ls -l /usr/lib/annex && systemctl cat annex-memserver'
 	check "packages: apt purges them" guest_do "$1" 300 \
-		'apt-get purge -y annex-vmm annex-memserver annex-tools libannex-hint-dev'
+		'apt-get purge -y annex-vmm annex-memserver annex-tools libannex-hint-dev libannex-hint1'
 	check "packages: nothing of them is left" guest_do "$1" 60 \
-		'find / -xdev -name "*annex*" ! -path "/usr/lib/annex-lab*" ! -path "/root/*" ! -path "/var/log/*" ! -path "/var/lib/dpkg/info/*annex-agent*" ! -path "/var/lib/dpkg/info/libannex-hint1*" | grep -v agent | grep -v hint | grep -v annex-lab; [ $? -eq 1 ]'
+		'inventory >$bin/others; diff $bin/others.before $bin/others'
 }
