@@ -8,7 +8,6 @@
 #define VECTOR_BP  3u
 #define VECTOR_OF  4u
 
-
 /* What to put into EVENTINJ for an interrupted delivery (15.20), or 0. */
 static uint64_t again(uint64_t event)
 {

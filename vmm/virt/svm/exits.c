@@ -16,7 +16,6 @@
 #include "virt/step.h"
 #include "virt/svm/svm.h"
 
-
 #define VECTOR_DB 1u
 #define VECTOR_UD 6u
 #define VECTOR_GP 13u

@@ -11,7 +11,6 @@
 #include "virt/idle.h"
 #include "virt/svm/svm.h"
 
-
 void svm_window_close(struct vcpu *v)
 {
 	struct vmcb *m = vmcb_of(v);

@@ -18,7 +18,6 @@
 #include "virt/vmx/access.h"
 #include "virt/vmx/vmx.h"
 
-
 #define VECTOR_DB 1u
 #define VECTOR_UD 6u
 #define VECTOR_GP 13u
