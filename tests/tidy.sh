@@ -19,13 +19,15 @@ check() { # check FLAGS... -- FILES...
 		2>/dev/null || failed=1
 }
 mapfile -t vmm < <(git ls-files 'vmm/*.c' | grep -v '^vmm/lib/crc_sse')
-faked=(tests/unit/mtrr_test.c tests/unit/vmx_test.c) # the machine's registers are theirs
+# The machine's registers are theirs.
+faked=(tests/unit/mtrr_test.c tests/unit/vmx_test.c tests/unit/leaves_test.c)
+apic=(tests/unit/apic_trap_test.c tests/unit/apic_test.c)
 mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/' | grep -vxF "$(printf '%s\n' "${faked[@]}" \
-	tests/unit/apic_trap_test.c)")
+	"${apic[@]}")")
 check "${common[@]}" "${freestanding[@]}" -- "${vmm[@]}"
 check "${common[@]}" -msse4.2 -mpclmul -- vmm/lib/crc_sse.c
 check -Itests/unit/fake_vmx "${common[@]}" -- "${faked[@]}"
-check -Itests/unit/fake_apic "${common[@]}" -- tests/unit/apic_trap_test.c
+check -Itests/unit/fake_apic "${common[@]}" -- "${apic[@]}"
 # shellcheck disable=SC2086
 check "${common[@]}" -Itests $libraries -- "${host[@]}"
 [ $failed -eq 0 ] && echo "tidy: nothing to say"

@@ -107,6 +107,8 @@ static void do_gets(unsigned long rate, unsigned long seconds)
 
 	if (rate == 0)
 		rate = 1;
+	if (keys == 0)
+		return;
 	measure_begin();
 	while (due - began < seconds * 1000000000u) {
 		struct timespec until = {(time_t)(due / 1000000000u), (long)(due % 1000000000u)};
