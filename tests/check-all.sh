@@ -15,5 +15,5 @@ stage vmx_smp 3600 env ANNEX_BOCHS_CPUS=2 ANNEX_BOCHS_LIMIT=3000 tests/lab/bochs
 stage guests 5400 tests/lab/run.sh grub_machines upgrade kernels
 stage agent 4000 tests/lab/run.sh agent_hints agent_long
 stage vmx_all 3000 env ANNEX_BOCHS_LIMIT=2400 \
-	tests/lab/bochs_lab.sh numa hello word_count fork_storm:10 pattern:40
+	tests/lab/bochs_lab.sh numa hello word_count fork_storm:10 pattern:40 disk_io:20
 total

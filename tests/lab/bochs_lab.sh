@@ -15,6 +15,7 @@ run=${*:-numa hello pattern:24}
 limit=${ANNEX_BOCHS_LIMIT:-900} # s, from power-on to the last workload
 ips=${ANNEX_BOCHS_IPS:-10000000}
 text=3 # MiB, for word_count
+disk_cylinders=64 # of 504 KiB, for disk_io
 guest_cpus=${ANNEX_BOCHS_CPUS:-1}
 port=7472 # the management port, on the namespace's own loopback
 
@@ -45,6 +46,21 @@ for module in list(sys.modules.values()):
 	done
 }
 
+# The modules that a disk needs, in the order in which they go in, from the guest's file system.
+pack_disk() {
+	local image=$guest_dir/disk.img modules list file
+	modules=/usr/lib/modules/$(debugfs -R 'ls -p /usr/lib/modules' "$image" 2>/dev/null |
+		cut -d/ -f6 | grep '^[0-9]')
+	list=$(debugfs -R "cat $modules/modules.dep" "$image" 2>/dev/null | awk -F'[: ]+' '
+		$1 ~ /\/(sd_mod|ata_piix)\.ko$/ { for (i = NF; i > 0; i--) if ($i != "" && !seen[$i]++) print $i }')
+	mkdir -p "$root/modules"
+	for file in $list; do
+		debugfs -R "dump $modules/$file $root/modules/${file##*/}" "$image" 2>/dev/null
+		echo "/modules/${file##*/}" >>"$root/modules/order"
+	done
+	[ -s "$root/modules/ata_piix.ko" ]
+}
+
 # No distribution, no systemd: a busybox, the workloads and their data. Not compressed: GRUB reads it
 # faster than the machine would unpack it.
 make_initrd() {
@@ -55,7 +71,7 @@ make_initrd() {
 	for applet in $("$root/bin/busybox" --list); do
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
 	done
-	for source in pattern word_count fork_storm; do
+	for source in pattern word_count fork_storm disk_io; do
 		gcc -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -O2 -s -static \
 			-o "$root/lab/$source" "$here/workloads/$source.c" || return 1
 	done
@@ -64,6 +80,7 @@ make_initrd() {
 		;;
 	esac
 	case $run in *hello*) pack_python ;; esac
+	case $run in *disk_io*) pack_disk || return 1 ;; esac
 	install -m 755 "$here/bochs/init" "$root/init"
 	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$work/initrd"
 }
@@ -108,7 +125,14 @@ follow_port() {
 }
 
 start_bochs() {
-	local cpus=1 environment=()
+	local cpus=1 environment=() disk=()
+	case $run in
+	*disk_io*)
+		truncate -s $((disk_cylinders * 16 * 63 * 512)) "$work/disk"
+		disk=("ata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15"
+			"ata1-master: type=disk, path=$work/disk, mode=flat, cylinders=$disk_cylinders, heads=16, spt=63")
+		;;
+	esac
 	if [ "$guest_cpus" -gt 1 ]; then
 		cpus=$((guest_cpus + 1)) # the last one is the service core
 		environment=("BOCHS=$smp_bochs" BOCHS_NO_RC=1 BOCHS_DISPLAY=nogui)
@@ -118,7 +142,7 @@ start_bochs() {
 		"cpu: model=corei7_skylake_x, count=$cpus, ips=$ips, reset_on_triple_fault=0" \
 		"error: action=ignore" \
 		"pci: enabled=1, chipset=i440fx, slot1=e1000" \
-		"e1000: enabled=1, card=0, mac=52:54:00:b0:c4:05, ethmod=tuntap, ethdev=/dev/net/tun:bochs0, script=" \
+		"${disk[@]}" "e1000: enabled=1, card=0, mac=52:54:00:b0:c4:05, ethmod=tuntap, ethdev=/dev/net/tun:bochs0, script=" \
 		"com2: enabled=1, mode=socket-client, dev=localhost:$port" \
 		>"$logs/bochs.out" 2>&1 &
 	bochs=$!
