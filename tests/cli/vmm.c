@@ -26,7 +26,7 @@
 #include "machine/clock.h"
 #include "service/doorbell.h"
 #include "service/manage.h"
-#include "service/report.h"
+#include "service/view.h"
 #include "tests/cli/vmm_report.h"
 #include "virt/virt.h"
 
@@ -44,7 +44,7 @@ static struct config config = {.server = {{"memory1", 0x0a4d0001, 7471}}, .serve
 static struct doorbell bell;
 static struct ring ring;
 static struct manage manage;
-static struct report_end end = {.state = "stopped", .reason = "a broken rule"};
+static struct view_end end = {.state = "stopped", .reason = "a broken rule"};
 static char mode[64];
 static int peer = -1;
 
@@ -126,7 +126,7 @@ bool virt_counter(unsigned index, const char **name, uint64_t *value)
 	return index == 0;
 }
 
-static struct report service = {.state = REPORT_RUNNING,
+static struct view service = {.state = VIEW_RUNNING,
 	.config = &config,
 	.nic = &nic,
 	.session = some_sessions,
@@ -257,8 +257,8 @@ static void turn(const char *path)
 
 static const char *answer(void *context, struct emit *result, const struct manage_request *request)
 {
-	return is("stopped") ? report_end_answer(&end, result, request)
-			     : report_answer(&service, result, request);
+	return is("stopped") ? view_end_answer(&end, result, request)
+			     : view_answer(&service, result, request);
 }
 
 static size_t port_write(const char *text, size_t length)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the scripted agent of vmm.c reports; apart, because the VMM has a struct report of its own. */
+/* What the scripted agent of vmm.c reports. */
 #ifndef ANNEX_VMM_REPORT_H
 #define ANNEX_VMM_REPORT_H
 

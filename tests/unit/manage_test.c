@@ -15,7 +15,7 @@
 #include "service/doorbell.h"
 #include "service/emit.h"
 #include "service/manage.h"
-#include "service/report.h"
+#include "service/view.h"
 #include "tests/unit/manage_sources.h"
 
 /* A port that takes a few bytes at a time. */
@@ -44,14 +44,14 @@ static struct config config = {
 	.servers = 2,
 };
 static struct nic nic;
-static struct report report;
+static struct view view;
 static struct manage manage;
 static struct doorbell doorbell;
 
 static int setup(void **state)
 {
-	report = (struct report){
-		.state = REPORT_STALLED,
+	view = (struct view){
+		.state = VIEW_STALLED,
 		.reason = "server two: server away\n\x01\xff",
 		.now = 123456789,
 		.config = &config,
@@ -64,8 +64,8 @@ static int setup(void **state)
 		.far_base = 1ull << 38,
 		.cpus = 1,
 	};
-	doorbell_start(&doorbell, some_far, report.far_base, 4096, report.now);
-	manage_init(&manage, report_answer, &report, port_write);
+	doorbell_start(&doorbell, some_far, view.far_base, 4096, view.now);
+	manage_init(&manage, view_answer, &view, port_write);
 	sent_length = 0;
 	sent[0] = 0;
 	port_takes = 16;
@@ -174,10 +174,10 @@ static void status_before_anything_is_started(void **state)
 {
 	json_t *r;
 
-	report.far = NULL;
-	report.fabric = NULL;
-	report.sessions = 0;
-	report.state = REPORT_BOOTING;
+	view.far = NULL;
+	view.fabric = NULL;
+	view.sessions = 0;
+	view.state = VIEW_BOOTING;
 	r = ask_result("annex/1 x status\n");
 	assert_string_equal(json_string_value(json_object_get(r, "state")), "booting");
 	assert_int_equal(number(json_object_get(r, "far"), "pages"), 0);
@@ -188,10 +188,10 @@ static void status_before_anything_is_started(void **state)
 
 static void a_stopped_vmm_tells_why(void **state)
 {
-	struct report_end end = {"refused", "config line 3: far = 12Q: \"x\"", 77};
+	struct view_end end = {"refused", "config line 3: far = 12Q: \"x\"", 77};
 	json_t *result;
 
-	manage_init(&manage, report_end_answer, &end, port_write);
+	manage_init(&manage, view_end_answer, &end, port_write);
 	result = ask_result("annex/1 a status\n");
 	assert_string_equal(json_string_value(json_object_get(result, "state")), "refused");
 	assert_string_equal(json_string_value(json_object_get(result, "reason")), end.reason);
@@ -211,7 +211,7 @@ static void counters(void **state)
 	far_totals.remote_fills = 77;
 	fabric_totals.naks = UINT64_MAX / 2;
 	nic.counters.sent_frames = 5;
-	report.counters.turns = 9;
+	view.counters.turns = 9;
 	r = ask_result("annex/1 1 counters\n");
 	assert_int_equal(number(json_object_get(r, "far"), "remote_fills"), 77);
 	assert_int_equal(number(json_object_get(r, "fabric"), "naks"), UINT64_MAX / 2);
@@ -280,7 +280,7 @@ static void guest(enum doorbell_request request, uint64_t w0, uint64_t w1, uint6
 {
 	struct ring ring = {.request = request, .session = doorbell.session, .word = {w0, w1, w2}};
 
-	doorbell_request(&doorbell, &ring, report.now);
+	doorbell_request(&doorbell, &ring, view.now);
 	assert_int_equal(ring.result, DOORBELL_OK);
 }
 
@@ -293,7 +293,7 @@ static void guest_puts(enum doorbell_buffer buffer, const void *bytes, size_t le
 		size_t part = length - at < DOORBELL_CHUNK ? length - at : DOORBELL_CHUNK;
 
 		memcpy(&ring.word[1], (const char *)bytes + at, part);
-		doorbell_request(&doorbell, &ring, report.now);
+		doorbell_request(&doorbell, &ring, view.now);
 		assert_int_equal(ring.result, DOORBELL_OK);
 	}
 	guest(DOORBELL_COMMIT, buffer, length, doorbell.message);
@@ -315,9 +315,9 @@ static void assert_agent(const char *state, uint64_t session, const char *hex)
 /* Time passes in turns of the service loop. */
 static void pass(uint64_t ns)
 {
-	for (uint64_t end = report.now + ns; report.now < end;) {
-		report.now += 10000000;
-		doorbell_turn(&doorbell, NULL, 0, report.now);
+	for (uint64_t end = view.now + ns; view.now < end;) {
+		view.now += 10000000;
+		doorbell_turn(&doorbell, NULL, 0, view.now);
 	}
 }
 
@@ -349,7 +349,7 @@ static void agent(void **state)
 	assert_agent("alive", 2, "");
 	guest(DOORBELL_BYE, 0, 0, 0);
 	assert_agent("ended", 2, "");
-	report.far = NULL;
+	view.far = NULL;
 	json_decref(ask_result("annex/1 1 agent\n"));
 }
 
@@ -414,7 +414,7 @@ static void hostile_replies(void **state)
 			reply[i] = round < 4 ? worst[round] : (char)rand();
 		json_decref(ask_result("annex/1 1 tell x\n"));
 		guest_puts(DOORBELL_REPLY, reply, length);
-		report.now += 100000000;
+		view.now += 100000000;
 		r = ask_result("annex/1 1234567890123456 reply\n");
 		text = json_string_value(json_object_get(r, "text"));
 		for (size_t i = 0, n; text[i]; i += n) {

@@ -17,7 +17,7 @@
 #include "service/core.h"
 #include "service/doorbell.h"
 #include "service/manage.h"
-#include "service/report.h"
+#include "service/view.h"
 #include "service/service.h"
 #include "virt/virt.h"
 
@@ -50,7 +50,7 @@ struct service {
 	struct session_events events;
 	struct doorbell doorbell;
 	struct manage manage;
-	struct report report;
+	struct view view;
 	uint64_t manage_at; /* next look at the port, or next bytes */
 	uint64_t busy_at; /* last turn that found work */
 	uint64_t shown[SHOOTDOWN_CPUS]; /* each mailbox's time of posting when last served */
@@ -76,7 +76,7 @@ static const char *server_name(const struct service *s, unsigned server)
  */
 static bool fault_is_new(const struct service *s)
 {
-	for (unsigned i = 0; i < s->report.cpus; i++) {
+	for (unsigned i = 0; i < s->view.cpus; i++) {
 		const struct mailbox *m = &virt_mailbox[i];
 
 		if (__atomic_load_n((const uint32_t *)&m->state, __ATOMIC_ACQUIRE) ==
@@ -90,7 +90,7 @@ static bool fault_is_new(const struct service *s)
 /* One that is posted behind this look and served all the same counts as new once more: harmless. */
 static void show_faults(struct service *s)
 {
-	for (unsigned i = 0; i < s->report.cpus; i++) {
+	for (unsigned i = 0; i < s->view.cpus; i++) {
 		const struct mailbox *m = &virt_mailbox[i];
 
 		if (__atomic_load_n((const uint32_t *)&m->state, __ATOMIC_ACQUIRE) ==
@@ -106,15 +106,14 @@ static void turn_manage(struct service *s, uint64_t now)
 
 	if (now < s->manage_at)
 		return;
-	if (s->report.state != REPORT_STOPPED && fault_is_new(s) &&
-		now < s->manage_at + MANAGE_LATE_NS)
+	if (s->view.state != VIEW_STOPPED && fault_is_new(s) && now < s->manage_at + MANAGE_LATE_NS)
 		return;
 	for (unsigned i = 0; i < 32 && (c = console_manage_read()) >= 0; i++)
 		manage_byte(&s->manage, (char)c);
-	s->report.now = now;
-	s->report.counters.kicks = virt_shootdown.kicks;
-	s->report.counters.requests = s->manage.requests;
-	s->report.counters.requests_dropped = s->manage.dropped;
+	s->view.now = now;
+	s->view.counters.kicks = virt_shootdown.kicks;
+	s->view.counters.requests = s->manage.requests;
+	s->view.counters.requests_dropped = s->manage.dropped;
 	s->manage_at = now + (manage_turn(&s->manage) ? ANSWER_NS : POLL_NS);
 }
 
@@ -123,7 +122,7 @@ static void hold(struct service *s, bool on)
 	if (s->holding == on)
 		return;
 	s->holding = on;
-	s->report.counters.holds += on;
+	s->view.counters.holds += on;
 	log_warning(on ? "all vCPUs are held until far memory is back" : "all vCPUs go on");
 	virt_hold(on);
 }
@@ -131,22 +130,22 @@ static void hold(struct service *s, bool on)
 /* The state is told at once, the log's lines only when it lasts: a slow peer would fill the ring. */
 static void turn_stall(struct service *s, uint64_t now)
 {
-	struct report *r = &s->report;
+	struct view *v = &s->view;
 	struct far_stall stall;
 
 	far_stall(s->far, &stall);
 	hold(s, stall.stalled && stall.hold);
-	r->state = stall.stalled ? REPORT_STALLED : REPORT_RUNNING;
+	v->state = stall.stalled ? VIEW_STALLED : VIEW_RUNNING;
 	if (!stall.stalled) {
-		r->reason[0] = 0;
+		v->reason[0] = 0;
 		if (s->stall_said)
 			log_info("faults go on");
 		s->stall_said = false;
 	} else {
-		text_format(r->reason, sizeof(r->reason), "server %s: %s",
+		text_format(v->reason, sizeof(v->reason), "server %s: %s",
 			server_name(s, stall.server), stall.reason);
 		if (!s->stall_said && now > stall.since + STALL_LOG_NS) {
-			log_warning("a fault waits: %s", r->reason);
+			log_warning("a fault waits: %s", v->reason);
 			s->stall_said = true;
 		}
 	}
@@ -169,7 +168,7 @@ static bool turn(struct service *s)
 		fabric_turn(s->fabric, clock_now());
 	}
 	if (s->far) {
-		work |= doorbell_turn(&s->doorbell, virt_ring, s->report.cpus, clock_now());
+		work |= doorbell_turn(&s->doorbell, virt_ring, s->view.cpus, clock_now());
 		far_reclaim(s->far, clock_now());
 		virt_wake_waiting();
 		shootdown_turn(&virt_shootdown, clock_now());
@@ -177,10 +176,10 @@ static bool turn(struct service *s)
 	}
 	turn_manage(s, clock_now());
 	end = clock_now();
-	s->report.counters.turns++;
-	s->report.counters.slow_turns += end - now > SLOW_TURN_NS;
-	if (service_ready && end - now > s->report.counters.longest_turn_ns)
-		s->report.counters.longest_turn_ns = end - now;
+	s->view.counters.turns++;
+	s->view.counters.slow_turns += end - now > SLOW_TURN_NS;
+	if (service_ready && end - now > s->view.counters.longest_turn_ns)
+		s->view.counters.longest_turn_ns = end - now;
 	return work;
 }
 
@@ -221,11 +220,11 @@ static void rest(struct service *s)
 	__atomic_store_n((uint32_t *)&service_asleep, 1, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!s->nic.ops->notify(&s->nic, true) && !fault_is_new(s) &&
-		!doorbell_posted(virt_ring, s->report.cpus) && !(s->far && far_busy(s->far))) {
+		!doorbell_posted(virt_ring, s->view.cpus) && !(s->far && far_busy(s->far))) {
 		/* Asked behind notify(): it may have sent what a timer waits for. */
 		at = deadline(s, now);
 		if (at > now) {
-			s->report.counters.sleeps++;
+			s->view.counters.sleeps++;
 			apic_timer(at - now);
 			core_halt();
 		}
@@ -310,7 +309,7 @@ static void wait_for_probe(struct service *s, const service_window *window)
 	if (state == FABRIC_CONFLICT)
 		address_taken(s, mac);
 	s->window = atomic_load(window);
-	s->report.far_base = s->window->base;
+	s->view.far_base = s->window->base;
 }
 
 /* Extents of the window that stand on `server`: extent i is on server i % servers. */
@@ -347,7 +346,7 @@ static void open_sessions(struct service *s)
 			panic_boot(
 				"server %s: the fabric has no room for its session", session.name);
 	}
-	s->report.sessions = c->servers;
+	s->view.sessions = c->servers;
 }
 
 static const char *advice(enum rpc_error code)
@@ -410,7 +409,7 @@ static void start_far(struct service *s)
 	s->far = far_start(&far, &reason);
 	if (!s->far)
 		panic_boot("far memory: %s", reason);
-	s->report.vmm_bytes = memory_taken();
+	s->view.vmm_bytes = memory_taken();
 	s->events = far_session_events;
 	s->events.ended = session_ended;
 	for (unsigned i = 0; i < s->config->servers; i++)
@@ -438,7 +437,7 @@ static bool all_ready(struct service *s, bool say)
 		if (info.state == SESSION_READY)
 			continue;
 		if (ready)
-			text_format(s->report.reason, sizeof(s->report.reason),
+			text_format(s->view.reason, sizeof(s->view.reason),
 				"waiting for server %s: %s", server_name(s, i), info.text);
 		ready = false;
 		if (say)
@@ -483,20 +482,20 @@ static void wait_for_servers(struct service *s)
 	}
 }
 
-static void start_report(struct service *s)
+static void start_view(struct service *s)
 {
-	struct report *r = &s->report;
+	struct view *v = &s->view;
 
-	r->state = REPORT_BOOTING;
-	r->config = s->config;
-	r->nic = &s->nic;
-	r->session = s->session;
-	r->cpus = layout_guest_cpus();
-	r->doorbell = &s->doorbell;
+	v->state = VIEW_BOOTING;
+	v->config = s->config;
+	v->nic = &s->nic;
+	v->session = s->session;
+	v->cpus = layout_guest_cpus();
+	v->doorbell = &s->doorbell;
 	for (unsigned i = 0; i < layout.pinned_count; i++)
-		r->pinned_bytes += layout.pinned[i].bytes;
-	check(r->cpus <= SHOOTDOWN_CPUS);
-	manage_init(&s->manage, report_answer, r, console_manage_write);
+		v->pinned_bytes += layout.pinned[i].bytes;
+	check(v->cpus <= SHOOTDOWN_CPUS);
+	manage_init(&s->manage, view_answer, v, console_manage_write);
 }
 
 void service_start(const struct config *config, const service_window *window)
@@ -506,18 +505,18 @@ void service_start(const struct config *config, const service_window *window)
 	s->config = config;
 	service_apic_id = apic_id();
 	core_prepare(layout_one_cpu());
-	start_report(s);
+	start_view(s);
 	start_nic(s);
 	start_fabric(s);
-	s->report.fabric = s->fabric;
+	s->view.fabric = s->fabric;
 	wait_for_probe(s, window);
 	open_sessions(s);
 	start_far(s);
-	s->report.far = s->far;
+	s->view.far = s->far;
 	doorbell_start(&s->doorbell, s->far, s->window->base, s->window->pages, clock_now());
 	wait_for_servers(s);
-	s->report.state = REPORT_RUNNING;
-	s->report.reason[0] = 0;
+	s->view.state = VIEW_RUNNING;
+	s->view.reason[0] = 0;
 	log_info("all servers ready");
 	__atomic_store_n((uint32_t *)&service_ready, 1, __ATOMIC_SEQ_CST);
 }
@@ -547,8 +546,8 @@ _Noreturn void service_stopped(const char *reason)
 {
 	struct service *s = &service;
 
-	s->report.state = REPORT_STOPPED;
-	text_format(s->report.reason, sizeof(s->report.reason), "%s", reason);
+	s->view.state = VIEW_STOPPED;
+	text_format(s->view.reason, sizeof(s->view.reason), "%s", reason);
 	for (;;) {
 		turn_manage(s, clock_now());
 		if (layout_one_cpu())

@@ -5,14 +5,14 @@
 #include "machine/console.h"
 #include "service/core.h"
 #include "service/manage.h"
-#include "service/report.h"
+#include "service/view.h"
 #include "service/stopped.h"
 
 #define POLL_NS   10000000ull /* between looks at the port */
 #define ANSWER_NS 500000ull /* between 16 bytes of an answer */
 
 static struct manage manage;
-static struct report_end end;
+static struct view_end end;
 
 static void rest(uint64_t ns, bool may_halt)
 {
@@ -33,7 +33,7 @@ void stopped_run(const char *state, const char *reason, bool may_halt)
 	end.reason = reason;
 	may_halt = may_halt && apic_timer_take();
 	console_manage_init();
-	manage_init(&manage, report_end_answer, &end, console_manage_write);
+	manage_init(&manage, view_end_answer, &end, console_manage_write);
 	for (;;) {
 		while ((c = console_manage_read()) >= 0)
 			manage_byte(&manage, (char)c);

@@ -8,27 +8,27 @@
 #include "service/doorbell.h"
 #include "service/emit.h"
 #include "service/manage.h"
-#include "service/report.h"
+#include "service/view.h"
 #include "virt/virt.h"
 
 static const char *const state_names[] = {
-	[REPORT_BOOTING] = "booting",
-	[REPORT_RUNNING] = "running",
-	[REPORT_STALLED] = "stalled",
-	[REPORT_STOPPED] = "stopped",
+	[VIEW_BOOTING] = "booting",
+	[VIEW_RUNNING] = "running",
+	[VIEW_STALLED] = "stalled",
+	[VIEW_STOPPED] = "stopped",
 };
 
-static void report_far(const struct report *r, struct emit *e)
+static void view_far(const struct view *v, struct emit *e)
 {
 	struct far_states states = {0};
 	uint64_t pages;
 
-	if (r->far)
-		far_states(r->far, &states);
+	if (v->far)
+		far_states(v->far, &states);
 	pages = states.zero + states.remote + states.filling + states.resident + states.unsettled +
 		states.victim_clean + states.victim_dirty + states.cleaning + states.moving;
 	emit_open(e, "far", '{');
-	emit_number(e, "base", r->far_base);
+	emit_number(e, "base", v->far_base);
 	emit_number(e, "pages", pages);
 	emit_number(e, "zero", states.zero);
 	emit_number(e, "remote", states.remote);
@@ -42,12 +42,12 @@ static void report_far(const struct report *r, struct emit *e)
 	emit_close(e, '}');
 }
 
-static void report_frames(const struct report *r, struct emit *e)
+static void view_frames(const struct view *v, struct emit *e)
 {
 	uint32_t total = 0, free = 0, low = 0, high = 0;
 
-	if (r->far)
-		far_frames(r->far, &total, &free, &low, &high);
+	if (v->far)
+		far_frames(v->far, &total, &free, &low, &high);
 	emit_open(e, "frames", '{');
 	emit_number(e, "total", total);
 	emit_number(e, "free", free);
@@ -56,12 +56,12 @@ static void report_frames(const struct report *r, struct emit *e)
 	emit_close(e, '}');
 }
 
-static void report_extents(const struct report *r, struct emit *e)
+static void view_extents(const struct view *v, struct emit *e)
 {
 	uint32_t total = 0, leased = 0, lost = 0;
 
-	if (r->far)
-		far_extents(r->far, &total, &leased, &lost);
+	if (v->far)
+		far_extents(v->far, &total, &leased, &lost);
 	emit_open(e, "extents", '{');
 	emit_number(e, "total", total);
 	emit_number(e, "leased", leased);
@@ -69,14 +69,14 @@ static void report_extents(const struct report *r, struct emit *e)
 	emit_close(e, '}');
 }
 
-static void report_server(const struct report *r, struct emit *e, unsigned server)
+static void view_server(const struct view *v, struct emit *e, unsigned server)
 {
-	const struct config_server *c = &r->config->server[server];
+	const struct config_server *c = &v->config->server[server];
 	struct session_info info = {0};
 	char address[24];
 
-	if (server < r->sessions)
-		session_info(r->session[server], &info);
+	if (server < v->sessions)
+		session_info(v->session[server], &info);
 	text_format(address, sizeof(address), "%u.%u.%u.%u:%u", c->address >> 24,
 		c->address >> 16 & 255, c->address >> 8 & 255, c->address & 255, c->port);
 	emit_open(e, NULL, '{');
@@ -90,28 +90,28 @@ static void report_server(const struct report *r, struct emit *e, unsigned serve
 	emit_close(e, '}');
 }
 
-static const char *report_status(const struct report *r, struct emit *e, const char *argument)
+static const char *view_status(const struct view *v, struct emit *e, const char *argument)
 {
 	emit_string(e, "version", ANNEX_VERSION);
-	emit_number(e, "uptime_ns", r->now);
-	emit_string(e, "state", state_names[r->state]);
-	emit_string(e, "reason", r->reason);
-	emit_number(e, "cpus", r->cpus);
-	report_far(r, e);
-	report_frames(r, e);
-	report_extents(r, e);
-	emit_number(e, "pinned_bytes", r->pinned_bytes);
-	emit_number(e, "vmm_bytes", r->vmm_bytes);
+	emit_number(e, "uptime_ns", v->now);
+	emit_string(e, "state", state_names[v->state]);
+	emit_string(e, "reason", v->reason);
+	emit_number(e, "cpus", v->cpus);
+	view_far(v, e);
+	view_frames(v, e);
+	view_extents(v, e);
+	emit_number(e, "pinned_bytes", v->pinned_bytes);
+	emit_number(e, "vmm_bytes", v->vmm_bytes);
 	emit_open(e, "servers", '[');
-	for (unsigned i = 0; i < r->config->servers; i++)
-		report_server(r, e, i);
+	for (unsigned i = 0; i < v->config->servers; i++)
+		view_server(v, e, i);
 	emit_close(e, ']');
 	return NULL;
 }
 
-static void far_part(const struct report *r, struct emit *e)
+static void far_part(const struct view *v, struct emit *e)
 {
-	const struct far_counters *c = r->far ? far_counters(r->far) : NULL;
+	const struct far_counters *c = v->far ? far_counters(v->far) : NULL;
 
 	emit_open(e, "far", '{');
 #define X(name, text) emit_number(e, #name, c ? c->name : 0);
@@ -120,9 +120,9 @@ static void far_part(const struct report *r, struct emit *e)
 	emit_close(e, '}');
 }
 
-static void fabric_part(const struct report *r, struct emit *e)
+static void fabric_part(const struct view *v, struct emit *e)
 {
-	const struct fabric_counters *c = r->fabric ? fabric_counters(r->fabric) : NULL;
+	const struct fabric_counters *c = v->fabric ? fabric_counters(v->fabric) : NULL;
 
 	emit_open(e, "fabric", '{');
 #define X(name, text) emit_number(e, #name, c ? c->name : 0);
@@ -131,10 +131,10 @@ static void fabric_part(const struct report *r, struct emit *e)
 	emit_close(e, '}');
 }
 
-static void nic_part(const struct report *r, struct emit *e)
+static void nic_part(const struct view *v, struct emit *e)
 {
 	emit_open(e, "nic", '{');
-#define X(name) emit_number(e, #name, r->nic->counters.name);
+#define X(name) emit_number(e, #name, v->nic->counters.name);
 	NIC_COUNTERS(X)
 #undef X
 	emit_close(e, '}');
@@ -151,29 +151,29 @@ static void virt_part(struct emit *e)
 	emit_close(e, '}');
 }
 
-static void service_part(const struct report *r, struct emit *e)
+static void service_part(const struct view *v, struct emit *e)
 {
 	emit_open(e, "service", '{');
-#define X(name, text) emit_number(e, #name, r->counters.name);
+#define X(name, text) emit_number(e, #name, v->counters.name);
 	SERVICE_COUNTERS(X)
 #undef X
-#define X(name, text) emit_number(e, #name, r->doorbell->counters.name);
+#define X(name, text) emit_number(e, #name, v->doorbell->counters.name);
 	DOORBELL_COUNTERS(X)
 #undef X
 	emit_close(e, '}');
 }
 
-static const char *report_counters(const struct report *r, struct emit *e, const char *argument)
+static const char *view_counters(const struct view *v, struct emit *e, const char *argument)
 {
-	far_part(r, e);
-	fabric_part(r, e);
-	nic_part(r, e);
+	far_part(v, e);
+	fabric_part(v, e);
+	nic_part(v, e);
 	virt_part(e);
-	service_part(r, e);
+	service_part(v, e);
 	return NULL;
 }
 
-static void report_stage(struct emit *e, const char *name, const struct histogram *h)
+static void view_stage(struct emit *e, const char *name, const struct histogram *h)
 {
 	static const struct histogram empty;
 
@@ -188,20 +188,20 @@ static void report_stage(struct emit *e, const char *name, const struct histogra
 	emit_close(e, '}');
 }
 
-static const char *report_histogram(const struct report *r, struct emit *e, const char *argument)
+static const char *view_histogram(const struct view *v, struct emit *e, const char *argument)
 {
 	static const char *const stages[FAR_STAGES] = {"queue", "wire", "map", "total"};
-	const struct far_histograms *h = r->far ? far_histograms(r->far) : NULL;
+	const struct far_histograms *h = v->far ? far_histograms(v->far) : NULL;
 
 	emit_open(e, "remote", '{');
 	for (unsigned i = 0; i < FAR_STAGES; i++)
-		report_stage(e, stages[i], h ? &h->remote[i] : NULL);
+		view_stage(e, stages[i], h ? &h->remote[i] : NULL);
 	emit_close(e, '}');
 	emit_open(e, "zero", '{');
-	report_stage(e, "total", h ? &h->zero : NULL);
+	view_stage(e, "total", h ? &h->zero : NULL);
 	emit_close(e, '}');
 	emit_open(e, "victim", '{');
-	report_stage(e, "total", h ? &h->victim : NULL);
+	view_stage(e, "total", h ? &h->victim : NULL);
 	emit_close(e, '}');
 	return NULL;
 }
@@ -209,7 +209,7 @@ static const char *report_histogram(const struct report *r, struct emit *e, cons
 /* Escaped, a byte is six at most; what stands behind the lines must fit too. */
 #define LOG_MARGIN (6u * LOG_WIDTH + 64u)
 
-static const char *report_log(const struct report *r, struct emit *e, const char *argument)
+static const char *view_log(const struct view *v, struct emit *e, const char *argument)
 {
 	uint64_t end = log_next(), first = end > LOG_LINES ? end - LOG_LINES : 0, from = first;
 	char line[LOG_WIDTH];
@@ -234,14 +234,14 @@ static const char *agent_state(const struct doorbell *d, uint64_t age)
 	return age >= DOORBELL_SILENT_NS ? "silent" : "alive";
 }
 
-static const char *report_agent(const struct report *r, struct emit *e, const char *argument)
+static const char *view_agent(const struct view *v, struct emit *e, const char *argument)
 {
-	const struct doorbell *d = r->doorbell;
-	uint64_t age = d->session && r->now > d->heard ? r->now - d->heard : 0;
+	const struct doorbell *d = v->doorbell;
+	uint64_t age = d->session && v->now > d->heard ? v->now - d->heard : 0;
 	struct far_pins pins = {0};
 
-	if (r->far)
-		far_pins(r->far, &pins);
+	if (v->far)
+		far_pins(v->far, &pins);
 	emit_string(e, "state", agent_state(d, age));
 	emit_number(e, "session", d->session);
 	emit_number(e, "age_ns", age);
@@ -254,7 +254,7 @@ static const char *report_agent(const struct report *r, struct emit *e, const ch
 	return NULL;
 }
 
-static const char *report_tell(const struct report *r, struct emit *e, const char *text)
+static const char *view_tell(const struct view *v, struct emit *e, const char *text)
 {
 	size_t length = strlen(text), n;
 	uint64_t message;
@@ -266,29 +266,29 @@ static const char *report_tell(const struct report *r, struct emit *e, const cha
 		if (!n)
 			return "tell wants printable text in UTF-8";
 	}
-	message = doorbell_tell(r->doorbell, text, length);
+	message = doorbell_tell(v->doorbell, text, length);
 	if (!message)
 		return "no agent speaks to the VMM; is annex-agent running in the guest?";
 	emit_number(e, "message", message);
 	return NULL;
 }
 
-static const char *report_reply(const struct report *r, struct emit *e, const char *argument)
+static const char *view_reply(const struct view *v, struct emit *e, const char *argument)
 {
-	const struct doorbell *d = r->doorbell;
+	const struct doorbell *d = v->doorbell;
 
 	emit_number(e, "message", d->replied);
 	emit_text(e, "text", d->reply, d->reply_length);
 	return NULL;
 }
 
-const char *report_end_answer(
+const char *view_end_answer(
 	void *context, struct emit *result, const struct manage_request *request)
 {
-	const struct report_end *end = context;
+	const struct view_end *end = context;
 
 	if (strcmp(request->command, "log") == 0)
-		return report_log(NULL, result, request->argument);
+		return view_log(NULL, result, request->argument);
 	if (strcmp(request->command, "status") != 0)
 		return "the VMM has stopped; there are status and log";
 	if (*request->argument)
@@ -300,20 +300,20 @@ const char *report_end_answer(
 	return NULL;
 }
 
-const char *report_answer(void *context, struct emit *result, const struct manage_request *request)
+const char *view_answer(void *context, struct emit *result, const struct manage_request *request)
 {
 	static const struct {
 		const char *name;
-		const char *(*report)(const struct report *r, struct emit *e, const char *argument);
+		const char *(*view)(const struct view *v, struct emit *e, const char *argument);
 		bool argument;
 	} commands[] = {
-		{"status", report_status, false},
-		{"counters", report_counters, false},
-		{"histogram", report_histogram, false},
-		{"log", report_log, true},
-		{"agent", report_agent, false},
-		{"tell", report_tell, true},
-		{"reply", report_reply, false},
+		{"status", view_status, false},
+		{"counters", view_counters, false},
+		{"histogram", view_histogram, false},
+		{"log", view_log, true},
+		{"agent", view_agent, false},
+		{"tell", view_tell, true},
+		{"reply", view_reply, false},
 	};
 
 	for (unsigned i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
@@ -321,7 +321,7 @@ const char *report_answer(void *context, struct emit *result, const struct manag
 			continue;
 		if (*request->argument && !commands[i].argument)
 			return "this command takes no argument";
-		return commands[i].report(context, result, request->argument);
+		return commands[i].view(context, result, request->argument);
 	}
 	return MANAGE_NO_COMMAND;
 }

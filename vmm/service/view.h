@@ -3,8 +3,8 @@
  * What the management channel tells: the results of annex/manage.h. Neutral; changes nothing but by
  * `tell`, for the guest's agent.
  */
-#ifndef ANNEX_REPORT_H
-#define ANNEX_REPORT_H
+#ifndef ANNEX_VIEW_H
+#define ANNEX_VIEW_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,16 +36,16 @@ struct service_counters {
 #undef X
 };
 
-enum report_state {
-	REPORT_BOOTING,
-	REPORT_RUNNING,
-	REPORT_STALLED,
-	REPORT_STOPPED,
+enum view_state {
+	VIEW_BOOTING,
+	VIEW_RUNNING,
+	VIEW_STALLED,
+	VIEW_STOPPED,
 };
 
 /* fabric and far are NULL until they are started. */
-struct report {
-	enum report_state state;
+struct view {
+	enum view_state state;
 	char reason[256]; /* empty when running */
 	uint64_t now; /* ns, of this turn */
 	const struct config *config;
@@ -62,18 +62,18 @@ struct report {
 	struct service_counters counters;
 };
 
-/* A manage_answer; context is a struct report. */
-const char *report_answer(void *context, struct emit *result, const struct manage_request *request);
+/* A manage_answer; context is a struct view. */
+const char *view_answer(void *context, struct emit *result, const struct manage_request *request);
 
 /* What is left to tell when the VMM has stopped for good. */
-struct report_end {
+struct view_end {
 	const char *state; /* "refused": the boot; "stopped" */
 	const char *reason;
 	uint64_t now; /* ns */
 };
 
-/* A manage_answer; context is a struct report_end. Answers status (no more than this) and log. */
-const char *report_end_answer(
+/* A manage_answer; context is a struct view_end. Answers status (no more than this) and log. */
+const char *view_end_answer(
 	void *context, struct emit *result, const struct manage_request *request);
 
 #endif
