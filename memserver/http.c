@@ -200,8 +200,7 @@ struct http *http_open(const struct sockaddr_in *address, const struct http_view
 	h->view = *view;
 	h->daemon = MHD_start_daemon(MHD_USE_EPOLL, ntohs(address->sin_port), NULL, NULL, request,
 		h, MHD_OPTION_SOCK_ADDR, address, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS,
-		MHD_OPTION_CONNECTION_TIMEOUT, PATIENCE, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-		MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_TIMEOUT, PATIENCE, MHD_OPTION_END);
 	if (h->daemon)
 		return h;
 	log_line(LOG_ERR, "--http: cannot listen on port %u: %s", ntohs(address->sin_port),

@@ -9,7 +9,7 @@ build=$(realpath "${BUILD:-$top/build}")
 work=$build/lab/memserver
 server=$build/annex-memserver
 limit=${ANNEX_MEMSERVER_LIMIT:-240} # s
-checks_expected=130
+checks_expected=131
 
 fail() {
 	echo "not ok memserver: $*"
