@@ -9,6 +9,8 @@
 #define MTRR_DEFAULT    0x2ffu
 #define PAT             0x277u
 #define X2_FIRST        0x800u
+#define X2_COUNTERS     0x834u
+#define X2_SELF         0x83fu
 #define VMX_FIRST       0x480u
 #define VMX_LAST        0x493u
 #define VM_CR           0xc0010114u
@@ -87,6 +89,32 @@ static void efer(void)
 	same(rdmsr(MSR_EFER), was, "EFER is as before");
 }
 
+/* The VMM does the writes of two registers itself: those refuse what the APIC would. */
+static void x2apic(void)
+{
+	uint32_t before = seen[VECTOR_IPI].count;
+	uint64_t value;
+
+	ok(cpuid(1, 0).ecx & 1u << 21, "CPUID shows x2APIC");
+	same(cpuid(0xb, 0).edx, rdmsr(X2_FIRST + APIC_ID / 16), "CPUID and x2APIC have one id");
+	same(cpuid(1, 0).ebx >> 24, apic_id() & 0xff, "and the old leaf has its low byte");
+	same(try_wrmsr(X2_FIRST + APIC_ID / 16, 5), CAUGHT(GP), "x2APIC's id cannot be written");
+	same(try_rdmsr(X2_FIRST + APIC_ICR2 / 16, &value), CAUGHT(GP), "x2APIC has no second ICR");
+	same(try_wrmsr(X2_FIRST + APIC_EOI / 16, 1), CAUGHT(GP), "x2APIC's EOI is 0");
+	same(try_wrmsr(X2_FIRST + APIC_ICR / 16, 1u << 13), CAUGHT(GP),
+		"reserved bits of ICR: #GP");
+	same(try_wrmsr(X2_COUNTERS, 1u << 11), CAUGHT(GP),
+		"reserved bits of the counters' LVT: #GP");
+	same(try_wrmsr(X2_COUNTERS, 0x10000 | VECTOR_IPI), 0, "the counters' LVT can be written");
+	same(rdmsr(X2_COUNTERS), 0x10000 | VECTOR_IPI, "and read");
+	__asm__ volatile("sti");
+	wrmsr(X2_SELF, VECTOR_IPI);
+	for (unsigned i = 0; i < 50000 && seen[VECTOR_IPI].count == before; i++)
+		apic_wait_us(10);
+	__asm__ volatile("cli");
+	same(seen[VECTOR_IPI].count, before + 1, "SELF IPI comes");
+}
+
 static void apic_base(void)
 {
 	uint64_t was = rdmsr(MSR_APIC_BASE), value;
@@ -99,7 +127,9 @@ static void apic_base(void)
 	same(try_wrmsr(MSR_APIC_BASE, was), 0, "APIC_BASE may be written as it is");
 	same(rdmsr(MSR_APIC_BASE), was, "APIC_BASE has not changed");
 	/* QEMU reads an MSR that it does not know as 0. */
-	if (!(was & 1u << 10)) {
+	if (was & 1u << 10) {
+		x2apic();
+	} else {
 		unsigned r = try_rdmsr(X2_FIRST + APIC_ICR / 16, &value);
 
 		ok(r == CAUGHT(GP) || (!r && !value), "x2APIC's registers are not there");

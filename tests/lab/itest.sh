@@ -3,8 +3,8 @@
 # The instruction test (tests/itest) under the VMM on QEMU, its far memory on server_live over a
 # socket: two guest CPUs, one, and a machine with one CPU.
 # And with VMX on Bochs, from a GRUB image, with an e1000 on Bochs' own UDP socket.
-# itest.sh [MACHINE...]: two, one, alone, bochs (Debian's, one CPU); default: all. Besides: bochs_two
-# (bochs_build.sh's, two guest CPUs).
+# itest.sh [MACHINE...]: two, one, alone, bochs (Debian's, one CPU), bochs_x2 (its APIC left in x2APIC
+# mode by GRUB); default: all. Besides: bochs_two, bochs_two_x2 (bochs_build.sh's, two guest CPUs).
 set -u
 here=$(dirname "$(realpath "$0")")
 top=$(dirname "$(dirname "$here")")
@@ -112,13 +112,14 @@ qemu() {
 }
 
 # bochs NAME OPTIONS [BOCHSRC-LINE...]: Bochs receives on the port that it is told and sends to the
-# next one.
+# next one. NAME_x2: as a firmware does that leaves its APIC in x2APIC mode.
 bochs() {
-	local name=$1
+	local name=$1 mode=()
+	case $name in *_x2) mode=(-x "wrmsr 0x1b 0xfee00d00") ;; esac
 	prepare "$1" 00:02.0 "$2"
 	shift 2
 	"$top/vmm/boot/iso.sh" -o "$work/itest.iso" -v "$build/annex-vmm.elf" -p i386-pc \
-		-k "$build/itest/payload.bz" -c "$work/config" -a "$(cat "$work/cmdline")" \
+		-k "$build/itest/payload.bz" -c "$work/config" -a "$(cat "$work/cmdline")" "${mode[@]}" \
 		>"$logs/$name.iso" 2>&1 || { cat "$logs/$name.iso"; failed=$((failed + 1)); return; }
 	"$here/bochs.sh" "$work/bochs" "$work/itest.iso" "${ANNEX_ITEST_LIMIT:-900}" \
 		'^itest: [0-9]+ passed' "megs: 256" "pci: enabled=1, chipset=i440fx, slot1=e1000" \
@@ -149,13 +150,13 @@ run() { # run NAME
 	# shellcheck disable=SC2046
 	alone) qemu alone "" -M pc -cpu max,la57=off -smp 1 $(nic pci.0) ;;
 	# one guest CPU that turns the service loop too
-	bochs) bochs bochs "itest.nic=16" ;;
-	bochs_two) bochs_smp bochs_two "itest.nic=16" 3 ;;
+	bochs | bochs_x2) bochs "$1" "itest.nic=16" ;;
+	bochs_two | bochs_two_x2) bochs_smp "$1" "itest.nic=16" 3 ;;
 	*) echo "itest: no machine $1"; exit 1 ;;
 	esac
 }
 
-[ $# -gt 0 ] || set -- two one alone bochs
+[ $# -gt 0 ] || set -- two one alone bochs bochs_x2
 for name; do
 	run "$name"
 done

@@ -20,6 +20,7 @@ static uint64_t base;
 static uint32_t x2[0x40]; /* registers 0x800.. */
 static uint8_t pic[2];
 static unsigned eois;
+static unsigned steps; /* of the base register */
 
 uint64_t rdmsr(uint32_t msr)
 {
@@ -42,9 +43,12 @@ static void end_of_interrupt(void)
 
 void wrmsr(uint32_t msr, uint64_t value)
 {
-	if (msr == MSR_APIC_BASE)
+	if (msr == MSR_APIC_BASE) {
+		/* From disabled to x2APIC in one step is #GP (SDM vol. 3A 11.12.5). */
+		assert_false(!(base & 1u << 11) && value & X2);
+		steps += base != value;
 		base = value;
-	else if (msr == 0x80b)
+	} else if (msr == 0x80b)
 		end_of_interrupt();
 	else
 		x2[msr - 0x800] = (uint32_t)value;
@@ -106,6 +110,21 @@ static void it_is_not_taken_uncalibrated(void **state)
 	assert_int_equal(pic[0] | pic[1], 0);
 }
 
+static void x2_mode_is_entered_by_way_of_xapic(void **state)
+{
+	base = BASE | 0x100;
+	steps = 0;
+	assert_false(apic_x2());
+	apic_enter_x2();
+	assert_int_equal(steps, 2);
+	assert_int_equal(base, BASE | 0x100 | 1u << 11 | X2);
+	assert_true(apic_x2());
+	x2[2] = 0x12345;
+	assert_int_equal(apic_id(), 0x12345);
+	apic_enter_x2();
+	assert_int_equal(base, BASE | 0x100 | 1u << 11 | X2);
+}
+
 /* Their vectors may be those of exceptions: they would look like faults of the VMM. */
 static void a_taken_timer_has_no_8259(void **state)
 {
@@ -155,7 +174,7 @@ static void a_reset_masks_and_forgets(void **state)
 
 static void a_reset_ends_what_is_in_service(void **state)
 {
-	base |= X2;
+	base |= 0x800 | X2;
 	x2[0x03] = 5u << 16;
 	x2[0x11] = 1u << 31 | 1;
 	x2[0x17] = 1u << 4;
@@ -172,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(it_is_not_taken_uncalibrated, fresh),
+		cmocka_unit_test_setup(x2_mode_is_entered_by_way_of_xapic, fresh),
 		cmocka_unit_test_setup(a_taken_timer_has_no_8259, fresh),
 		cmocka_unit_test_setup(a_reset_masks_and_forgets, fresh),
 		cmocka_unit_test_setup(a_reset_ends_what_is_in_service, fresh),

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 #include "lib/log.h"
+#include "machine/apic.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/vendor.h"
@@ -38,6 +39,11 @@ uint64_t rdmsr(uint32_t msr)
 {
 	assert_int_equal(msr, MSR_APIC_BASE);
 	return base;
+}
+
+bool apic_x2(void)
+{
+	return base & 1u << 10;
 }
 
 void wrmsr(uint32_t msr, uint64_t value)

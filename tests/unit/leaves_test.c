@@ -7,8 +7,8 @@
 #include <string.h>
 #include <cmocka.h>
 #include "annex/doorbell.h"
+#include "machine/apic.h"
 #include "machine/x86.h"
-#include "virt/apic_trap.h"
 #include "virt/leaves.h"
 #include "virt/vendor.h"
 #include "virt/virt.h"
@@ -28,7 +28,7 @@ struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
 	return (struct cpuid){ALL, ALL, ALL, ALL};
 }
 
-bool apic_trap_x2(void)
+bool apic_x2(void)
 {
 	return x2;
 }

@@ -69,7 +69,7 @@ bool apic_counters_masked(void)
 	return masked;
 }
 
-bool apic_trap_x2(void)
+bool apic_x2(void)
 {
 	return x2;
 }

@@ -8,6 +8,7 @@
 # guest's kernel's; `movable_node swiotlb=force numa_balancing=disable` are added where they lack.
 # PLATFORM is i386-pc (BIOS) or x86_64-efi; both, if it is not given.
 #   -g FILE       a grub.cfg instead of the one written here
+#   -x COMMAND    one of GRUB's, before the VMM is loaded (wrmsr 0x1b 0xfee00d00)
 #   -f DIRECTORY  more files, copied to /boot/annex of the image
 set -eu
 
@@ -20,8 +21,8 @@ fail() {
 	exit 1
 }
 
-out='' vmm='' kernel='' initrd='' config='' line='' platform='' grub='' more=''
-while getopts o:v:k:i:c:a:p:g:f: option; do
+out='' vmm='' kernel='' initrd='' config='' line='' platform='' grub='' more='' command=''
+while getopts o:v:k:i:c:a:p:g:f:x: option; do
 	case $option in
 	o) out=$OPTARG ;;
 	v) vmm=$OPTARG ;;
@@ -32,6 +33,7 @@ while getopts o:v:k:i:c:a:p:g:f: option; do
 	p) platform=$OPTARG ;;
 	g) grub=$OPTARG ;;
 	f) more=$OPTARG ;;
+	x) command=$OPTARG ;;
 	*) usage ;;
 	esac
 done
@@ -67,6 +69,7 @@ else
 		echo 'if serial --unit=0 --speed=115200; then terminal_output console serial; fi'
 		echo 'insmod all_video'
 		echo 'menuentry "Annex" {'
+		[ -z "$command" ] || echo "	$command"
 		echo '	multiboot2 /boot/annex/annex-vmm.elf'
 		# It asked for pixels; a BIOS machine has VGA text, which every guest goes on with.
 		echo '	if [ "$grub_platform" = pc ]; then set gfxpayload=text; fi'
@@ -77,6 +80,7 @@ else
 	} >"$directory/tree/boot/grub/grub.cfg"
 fi
 modules='multiboot2 serial terminal iso9660 all_video normal echo test smbios configfile'
+modules+=" ${command%% *}"
 # grub-mkrescue's own start asks for these.
 modules+=' part_acorn part_amiga part_apple part_bsd part_dfly part_dvh part_gpt part_msdos'
 modules+=' part_plan part_sun part_sunpc'

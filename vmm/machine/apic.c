@@ -47,9 +47,16 @@
 static uint64_t timer_hz;
 static bool timer_unmasked; /* the service core's */
 
-static bool x2apic(void)
+bool apic_x2(void)
 {
 	return rdmsr(MSR_APIC_BASE) & BASE_X2APIC;
+}
+
+/* Not from the disabled state in one step (SDM vol. 3A 11.12.5). */
+void apic_enter_x2(void)
+{
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_ENABLED);
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | BASE_X2APIC);
 }
 
 static volatile uint32_t *reg(unsigned offset)
@@ -59,12 +66,12 @@ static volatile uint32_t *reg(unsigned offset)
 
 static uint32_t apic_read(unsigned offset)
 {
-	return x2apic() ? (uint32_t)rdmsr(0x800 + offset / 16) : *reg(offset);
+	return apic_x2() ? (uint32_t)rdmsr(0x800 + offset / 16) : *reg(offset);
 }
 
 static void apic_write(unsigned offset, uint32_t value)
 {
-	if (x2apic())
+	if (apic_x2())
 		wrmsr(0x800 + offset / 16, value);
 	else
 		*reg(offset) = value;
@@ -72,7 +79,7 @@ static void apic_write(unsigned offset, uint32_t value)
 
 uint32_t apic_id(void)
 {
-	return x2apic() ? apic_read(REG_ID) : apic_read(REG_ID) >> 24;
+	return apic_x2() ? apic_read(REG_ID) : apic_read(REG_ID) >> 24;
 }
 
 void apic_enable(void)
@@ -125,7 +132,7 @@ void apic_reset(void)
 			break;
 		apic_eoi();
 	}
-	if (!x2apic()) {
+	if (!apic_x2()) {
 		apic_write(REG_LDR, 0);
 		apic_write(REG_DFR, 0xffffffffu);
 	}
@@ -161,7 +168,7 @@ static void send(uint32_t id, uint32_t command)
 {
 	uint32_t high;
 
-	if (x2apic()) {
+	if (apic_x2()) {
 		__asm__ volatile("mfence; lfence" ::: "memory");
 		wrmsr(0x800 + REG_ICR / 16, (uint64_t)id << 32 | command);
 		return;

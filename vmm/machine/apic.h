@@ -12,6 +12,14 @@
 #define APIC_VECTOR_SPURIOUS 0xff
 
 uint32_t apic_id(void);
+
+/*
+ * x2APIC mode of this CPU (SDM vol. 3A 11.12): all of a machine are in the mode that the firmware left
+ * the boot CPU in.
+ */
+bool apic_x2(void);
+void apic_enter_x2(void); /* from xAPIC mode; nothing happens if it is in it */
+
 void apic_enable(void); /* this CPU: spurious vector set, LVTs masked (service core and APs) */
 void apic_eoi(void);
 

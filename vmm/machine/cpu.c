@@ -34,6 +34,7 @@ struct cpu_stack cpu_stacks[LAYOUT_CPUS];
 static struct tables tables[LAYOUT_CPUS];
 static void (*ap_main)(unsigned number);
 static _Atomic uint32_t started;
+static bool x2; /* the boot CPU's mode */
 
 extern const uint8_t entry_trampoline[];
 extern const uint8_t entry_trampoline_end[];
@@ -74,6 +75,9 @@ void cpu_ap_entry(void)
 {
 	unsigned number = cpu_number();
 
+	/* Firmware keeps all in one mode; a boot loader may have changed its own CPU's alone. */
+	if (x2)
+		apic_enter_x2();
 	cpu_init(number);
 	mtrr_load();
 	apic_enable();
@@ -120,6 +124,7 @@ void cpu_start_others(void (*main)(unsigned number))
 
 	check(length <= sizeof(kept));
 	ap_main = main;
+	x2 = apic_x2();
 	mtrr_save();
 	/* The page is the guest's or the firmware's: its content is put back. */
 	memcpy(kept, page, length);

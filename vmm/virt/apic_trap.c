@@ -2,13 +2,13 @@
 /* SDM vol. 3A 11.6 (interrupt command register), 11.12 (x2APIC). */
 #include <stdatomic.h>
 #include "lib/log.h"
+#include "machine/apic.h"
 #include "machine/layout.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/vendor.h"
 #include "virt/wakeup.h"
 
-#define BASE_X2   (1u << 10)
 #define BASE_MASK 0x000ffffffffff000ull
 
 #define REG_EOI      0x0b0u
@@ -43,17 +43,12 @@ enum delivery {
 
 uint64_t apic_trap_page(void)
 {
-	return apic_trap_x2() ? 0 : rdmsr(MSR_APIC_BASE) & BASE_MASK;
-}
-
-bool apic_trap_x2(void)
-{
-	return rdmsr(MSR_APIC_BASE) & BASE_X2;
+	return apic_x2() ? 0 : rdmsr(MSR_APIC_BASE) & BASE_MASK;
 }
 
 static volatile uint32_t *reg(unsigned offset)
 {
-	return (volatile uint32_t *)(uintptr_t)(apic_trap_page() + offset);
+	return (volatile uint32_t *)(uintptr_t)((rdmsr(MSR_APIC_BASE) & BASE_MASK) + offset);
 }
 
 void apic_trap_show(uint64_t gpa, uint8_t *page)
@@ -75,11 +70,11 @@ static bool addressed(const struct vcpu *from, const struct vcpu *v, uint32_t ic
 	case 3:
 		return v != from;
 	}
-	if (to == (apic_trap_x2() ? UINT32_MAX : 0xff))
+	if (to == (apic_x2() ? UINT32_MAX : 0xff))
 		return true;
 	if (!(icr & ICR_LOGICAL))
 		return v->apic_id == to;
-	if (apic_trap_x2())
+	if (apic_x2())
 		return to >> 16 == v->apic_id >> 4 && (to & 1u << (v->apic_id & 15));
 	if (v->apic_dfr >> 28 == 0xf)
 		return v->apic_ldr >> 24 & to;

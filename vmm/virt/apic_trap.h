@@ -15,9 +15,6 @@
 /* The page to keep read-only, or 0: x2APIC mode. Constant after boot. */
 uint64_t apic_trap_page(void);
 
-/* The firmware left the APICs in x2APIC mode, so the guest runs in it too. */
-bool apic_trap_x2(void);
-
 /* Fills the scratch page for a write at gpa (the instruction may read before it writes). */
 void apic_trap_show(uint64_t gpa, uint8_t *page);
 

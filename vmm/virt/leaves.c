@@ -3,9 +3,9 @@
 #include <stddef.h>
 #include <string.h>
 #include "annex/doorbell.h"
+#include "machine/apic.h"
 #include "machine/registers.h"
 #include "machine/x86.h"
-#include "virt/apic_trap.h"
 #include "virt/leaves.h"
 #include "virt/vendor.h"
 #include "virt/virt.h"
@@ -80,7 +80,7 @@ void leaves_cpuid(struct vcpu *v, uint64_t cr4)
 	case 1:
 		r.ecx &= ~(LEAF1_DTES64 | LEAF1_MONITOR | LEAF1_DSCPL | LEAF1_VMX | LEAF1_SMX);
 		r.edx &= ~LEAF1_DS;
-		if (!apic_trap_x2())
+		if (!apic_x2())
 			r.ecx &= ~LEAF1_X2APIC;
 		r.ecx = mirror(r.ecx, LEAF1_OSXSAVE, cr4 & CR4_OSXSAVE);
 		break;

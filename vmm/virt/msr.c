@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stddef.h>
+#include "machine/apic.h"
 #include "machine/x86.h"
 #include "virt/apic_trap.h"
 #include "virt/msr.h"
@@ -63,7 +64,7 @@ static bool tsc_adjust(struct vcpu *v, bool write, uint64_t *value)
 
 static bool x2_icr(struct vcpu *v, bool write, uint64_t *value)
 {
-	if (!apic_trap_x2() || (write && *value & X2_ICR_RESERVED))
+	if (!apic_x2() || (write && *value & X2_ICR_RESERVED))
 		return false;
 	if (write)
 		apic_trap_write_x2(v, *value & ~X2_ICR_STATUS);
@@ -74,7 +75,7 @@ static bool x2_icr(struct vcpu *v, bool write, uint64_t *value)
 
 static bool x2_counters(struct vcpu *v, bool write, uint64_t *value)
 {
-	if (!apic_trap_x2() || (write && *value & X2_COUNTERS_RESERVED))
+	if (!apic_x2() || (write && *value & X2_COUNTERS_RESERVED))
 		return false;
 	if (write) {
 		wrmsr(MSR_X2_COUNTERS, *value);
