@@ -24,7 +24,7 @@ table() {
 	done
 }
 row() { rows+=("$1|$2|$3|$4"); } # row WHAT VALUE GOAL HOW
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b; else print "-" }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf a < b / 10 ? "%.4f" : "%.2f", a / b; else print "-" }'; }
 meets() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN {
 	print (a == "-" ? "?" : (op == "<" ? a <= b : a >= b) ? "yes" : "no") }'; }
 
@@ -170,7 +170,7 @@ part_agent() {
 		without='' with=''
 		agent_pin guest 10 $kind || fail "the store beside a scan"
 		row "p99 of a get beside a $kind scan, pinned / not" "$(ratio "$with" "$without")" - \
-			"$with and $without us; $with_fills and $without_fills of 2048 pages had gone"
+			"$with and $without us; $with_fills and $without_fills fills for its 2048 pages"
 		annex guest hint guest unpin comm=kv && guest_do guest 60 'end kv' || fail "unpin"
 		agent_until guest 15 '.agent.pinned == 0' || fail "unpin"
 	done
@@ -178,11 +178,11 @@ part_agent() {
 	agent_prefetch guest || fail "prefetch"
 	row "first sweep of a store, prefetched / not" \
 		"$(ratio "$seconds_prefetched" "$seconds_not")" - \
-		"$seconds_prefetched and $seconds_not s; $fills_prefetched and $fills_not of 2048 pages by faults"
+		"$seconds_prefetched and $seconds_not s; $fills_prefetched and $fills_not fills by faults for 2048 pages"
 	cold=0 warm=0
 	agent_cold guest
 	row "evicted under pressure, cold store / all of both" "$(ratio "$cold" $((cold + warm)))" - \
-		"$cold of 2048 pages of the cold one, $warm of the other"
+		"$cold fills for the 2048 pages of the cold one, $warm for those of the other"
 	virsh destroy guest
 }
 
