@@ -2,8 +2,8 @@
 # The toolstack: the annex command, and the init of the memory-server appliance.
 
 TOOL_PACKAGES := libvirt libxml-2.0 jansson libcurl libmicrohttpd zlib liblzma
-TOOL_CFLAGS := $(CFLAGS_HOST) $(shell $(PKG_CONFIG) --cflags $(TOOL_PACKAGES))
-TOOL_LIBS := $(shell $(PKG_CONFIG) --libs $(TOOL_PACKAGES))
+TOOL_CFLAGS = $(CFLAGS_HOST) $(shell $(PKG_CONFIG) --cflags $(TOOL_PACKAGES))
+TOOL_LIBS = $(shell $(PKG_CONFIG) --libs $(TOOL_PACKAGES))
 
 # appliance_init.c and what it needs run inside the appliance, as its first process.
 APPLIANCE_SOURCES := $(wildcard toolstack/appliance_init*.c)

@@ -339,6 +339,17 @@ agent_exported() {
 		grep -qE "^annex_.*agent" "$logs/metrics"
 }
 
+# The process that causes the fills is the first of those reported, with its memory and no more.
+agent_top() {
+	guest_do "$1" 120 'churn_start 56 random' || { not_ok "top: the program starts"; return; }
+	check "top: it is first in annex stat" \
+		agent_until "$1" 30 '.agent.report.top[0] | .comm == "churn" and .fills_per_s > 10'
+	check "top: with the far memory that it has" agent_until "$1" 10 \
+		'.agent.report.top[0].far | . > 50 * 1048576 and . < 64 * 1048576'
+	check "top: annex stat --top shows it" agent_says "$1" '[0-9]+ +churn +[0-9]' stat "$1" --top
+	guest_do "$1" 30 'end churn'
+}
+
 # agent_begin: the guest with the packages, running; no agent yet.
 agent_begin() {
 	agent_packages && agent_disk "${packages[@]}" && agent_define guest && agent_start guest && return 0
@@ -359,6 +370,7 @@ part_agent() {
 	agent_pinned guest "a store"
 	guest_do guest 20 'end kv -KILL'
 	agent_gone guest "the store is killed"
+	agent_top guest
 	agent_purge guest
 	check "agent: the guest's kernel complains of nothing" not_says guest "$complaints"
 	virsh destroy guest 2>/dev/null
