@@ -51,7 +51,7 @@ deb: all
 tidy:
 	$(Q)tests/tidy.sh
 
-FORMAT_FILES = $(shell git ls-files '*.c' '*.h')
+FORMAT_FILES = $(shell find vmm guest-agent memserver toolstack include tests -name '*.[ch]')
 
 #? format         clang-format all C sources in place
 format:

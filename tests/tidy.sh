@@ -18,11 +18,11 @@ check() { # check FLAGS... -- FILES...
 	printf '%s\0' "$@" | xargs -0 -P 2 -I{} clang-tidy --quiet {} -- "${flags[@]}" \
 		2>/dev/null || failed=1
 }
-mapfile -t vmm < <(git ls-files 'vmm/*.c' | grep -v '^vmm/lib/crc_sse')
+mapfile -t vmm < <(find vmm -name '*.c' | grep -v '^vmm/lib/crc_sse')
 # The machine's registers are theirs.
 faked=(tests/unit/mtrr_test.c tests/unit/vmx_test.c tests/unit/leaves_test.c)
 apic=(tests/unit/apic_trap_test.c tests/unit/apic_test.c)
-mapfile -t host < <(git ls-files '*.c' | grep -v '^vmm/' | grep -vxF "$(printf '%s\n' "${faked[@]}" \
+mapfile -t host < <(find guest-agent memserver toolstack tests -name '*.c' | grep -vxF "$(printf '%s\n' "${faked[@]}" \
 	"${apic[@]}")")
 check "${common[@]}" "${freestanding[@]}" -- "${vmm[@]}"
 check "${common[@]}" -msse4.2 -mpclmul -- vmm/lib/crc_sse.c

@@ -31,7 +31,7 @@ deb_contents() {
 		grep -q '^Maintainer: The Annex authors' <<<"$control" || wrong+="$package: maintainer "
 	done
 	[ -z "$wrong" ] && pass "deb: all is root's" || fail "deb: all is root's" "$wrong"
-	pages=$(cd "$top" && git ls-files '*.[1-8]' | sed 's|.*/||' | sort)
+	pages=$(cd "$top" && find vmm guest-agent memserver toolstack docs -name '*.[1-8]' | sed 's|.*/||' | sort)
 	for package in "${packages[@]}"; do packaged "$package"; done |
 		sed -n 's|.*/share/man/.*/\(.*\)\.gz$|\1|p' | sort >"$work/found"
 	same "deb: every man page is in one" <(echo "$pages") "$work/found"

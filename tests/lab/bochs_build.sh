@@ -7,7 +7,7 @@
 # CPUs this Bochs does not note the instruction pointer after an exception, so that an exit by an NMI
 # directly behind one saves an older one (docs/vmx.md). No debugger, no display: three times as fast.
 set -euo pipefail
-cache=${ANNEX_CACHE:-$HOME/.cache/annex}
+cache=${ANNEX_CACHE:-${HOME:-/root}/.cache/annex}
 release=trixie
 key=$(sha256sum "$0" | cut -c1-12)
 out=$cache/bochs-$key

@@ -18,7 +18,7 @@ set -euo pipefail
 # them, knows numbers of one digit.
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 9>&-
 here=$(dirname "$(realpath "$0")")
-cache=${ANNEX_CACHE:-$HOME/.cache/annex}
+cache=${ANNEX_CACHE:-${HOME:-/root}/.cache/annex}
 text_mib=${ANNEX_TEXT_MIB:-96}
 mkdir -p "$cache"
 
