@@ -143,8 +143,7 @@ static void modified_by_another(void)
 	/* It may see the last change as code first. */
 	if (rounds_run != ROUNDS && rounds_read == ROUNDS)
 		skip("code that one CPU changes and another executes",
-			"QEMU translates without a lock: what it was translating when it was "
-			"written stays");
+			"memory is right: the CPU reads the change, and executes what was before");
 	else
 		same(rounds_run, ROUNDS, "code that one CPU changes and another executes");
 }
